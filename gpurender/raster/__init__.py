@@ -1,0 +1,8 @@
+"""A Layout becomes Pages: the atlas, the renderer, the images. On the CPU, without torch until a tensor is asked for."""
+
+from gpurender.raster.atlas import Atlas, FrozenAtlasError
+from gpurender.raster.pages import Pages
+from gpurender.raster.png import encode_png
+from gpurender.raster.renderer import Renderer
+
+__all__ = ["Atlas", "FrozenAtlasError", "Pages", "Renderer", "encode_png"]

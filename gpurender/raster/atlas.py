@@ -1,0 +1,180 @@
+"""The atlas: every glyph bitmap that pages need, rasterised once by FreeType, on first sight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import freetype
+import numpy as np
+from numba import njit
+
+from gpurender.kernels import Bitmaps
+from gpurender.typeset.layout import FontKey, Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Atlas", "FrozenAtlasError"]
+
+PHASES = 4
+ROW = 16  # bytes to which rows are padded, as gpurender.kernels.Bitmaps asks
+
+_ABSENT = -1
+
+
+class FrozenAtlasError(LookupError):
+    """A glyph is not in an atlas that may no longer grow."""
+
+
+@njit(cache=True, nogil=True)
+def _look_up(xy, fonts, ids, bases, table, bearings, out_xy, out_slots, missing):
+    """Each glyph's slot and the place of its bitmap, px; returns how many distinct glyphs are missing, named once each."""
+    count = 0
+    for g in range(len(ids)):
+        quarter = (xy[g, 0] + 8) >> 4
+        entry = bases[fonts[g]] + (np.int64(ids[g]) << 2) + (quarter & 3)
+        slot = table[entry]
+        if slot < 0:
+            if slot == -1:
+                table[entry] = -2  # Seen in this pass.
+                missing[count] = g
+                count += 1
+            continue
+        out_slots[g] = slot
+        out_xy[g, 0] = (quarter >> 2) + bearings[slot, 0]
+        out_xy[g, 1] = ((xy[g, 1] + 32) >> 6) - bearings[slot, 1]
+    return count
+
+
+class Atlas:
+    """Glyph bitmaps, 8-bit coverage in 4 horizontal quarter-pixel phases, in one growing buffer.
+
+    A dense table a font maps (glyph, phase) to a slot. It holds what FreeType draws without hinting, bit for bit. A Latin
+    font at 20 px takes about 1 MB for its table and 250 bytes a bitmap.
+
+    Args:
+        device: Where the coverage is wanted: `"cpu"`, `"cuda"`, `"cuda:1"`.
+    """
+
+    def __init__(self, *, device: str = "cpu") -> None:
+        self.device = device
+        self.frozen = False
+        self._faces: dict[FontKey, tuple[freetype.Face, int]] = {}
+        self._table = np.empty(0, np.int32)
+        self._coverage = np.zeros(1 << 16, np.uint8)
+        self._used = 0
+        self._slots = np.zeros((256, 4), np.int64)  # first byte, rows, columns, stride
+        self._bearings = np.zeros((256, 2), np.int32)  # left, top
+        self._count = 0
+        self._copy: Tensor | None = None
+        self._copied = 0
+
+    def __len__(self) -> int:
+        """The number of bitmaps."""
+        return self._count
+
+    def freeze(self) -> None:
+        """Let a glyph that is not here raise :class:`FrozenAtlasError` from now on."""
+        self.frozen = True
+
+    def place(self, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+        """Find every glyph of a layout, rasterising those not seen before.
+
+        Returns:
+            xy: [G, 2] int32, the left and top of each glyph's bitmap in px.
+            slots: [G] int32.
+
+        Raises:
+            FrozenAtlasError: The atlas is frozen and a glyph is missing.
+            ValueError: A font file cannot be read any more, or has no such glyph.
+        """
+        bases = np.array([self._base(key) for key in layout.fonts], np.int64)
+        glyphs = len(layout.glyph_ids)
+        xy, slots = np.empty((glyphs, 2), np.int32), np.empty(glyphs, np.int32)
+        missing = np.empty(glyphs, np.int64)
+        source = (layout.glyph_xy, layout.glyph_fonts, layout.glyph_ids)
+        count = _look_up(*source, bases, self._table, self._bearings, xy, slots, missing)
+        if count:
+            try:
+                self._rasterise(layout, bases, missing[:count])
+            finally:
+                # What an interruption or an error left out is absent again, not "seen".
+                self._table[self._table < 0] = _ABSENT
+            _look_up(*source, bases, self._table, self._bearings, xy, slots, missing)
+        return xy, slots
+
+    def bitmaps(self) -> Bitmaps:
+        """The bitmaps as the kernels want them; the coverage on the atlas' device, brought up to date."""
+        slots = self._slots[: self._count]
+        if self.device == "cpu":
+            return Bitmaps(self._coverage, slots)
+        return Bitmaps(self._on_device(), slots)
+
+    def bitmap(self, slot: int) -> np.ndarray:
+        """One bitmap, [rows, columns] uint8."""
+        start, rows, columns, stride = self._slots[slot].tolist()
+        return self._coverage[start : start + rows * stride].reshape(rows, stride)[:, :columns]
+
+    def _base(self, key: FontKey) -> int:
+        """Where a font's entries begin in the table."""
+        if key not in self._faces:
+            try:
+                face = freetype.Face(key.file, key.index)
+            except (freetype.FT_Exception, OSError) as error:
+                raise ValueError(f"font file {key.file!r} cannot be read: {error}") from error
+            face.set_char_size(round(key.size * 64))
+            self._faces[key] = face, len(self._table)
+            self._table = np.append(self._table, np.full(face.num_glyphs * PHASES, _ABSENT, np.int32))
+        return self._faces[key][1]
+
+    def _rasterise(self, layout: Layout, bases: np.ndarray, glyphs: np.ndarray) -> None:
+        for g in glyphs.tolist():
+            key = layout.fonts[layout.glyph_fonts[g]]
+            face, base = self._faces[key]
+            glyph = int(layout.glyph_ids[g])
+            phase = int((layout.glyph_xy[g, 0] + 8) >> 4) & 3
+            if glyph >= face.num_glyphs:
+                raise ValueError(f"font file {key.file!r} has {face.num_glyphs} glyphs, none numbered {glyph}")
+            if self.frozen:
+                raise FrozenAtlasError(f"glyph {glyph} of {key.file!r} at {key.size} px is not in the frozen atlas")
+            face.set_transform(freetype.Matrix(0x10000, 0, 0, 0x10000), freetype.Vector(16 * phase, 0))
+            face.load_glyph(glyph, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
+            self._table[base + glyph * PHASES + phase] = self._add(face.glyph)
+
+    def _add(self, glyph: Any) -> int:
+        """Store a rendered FreeType glyph slot; returns its number."""
+        bitmap = glyph.bitmap
+        rows, columns = bitmap.rows, bitmap.width
+        stride = -(-columns // ROW) * ROW
+        # One row more, so that reading a whole stride at the very end stays inside.
+        self._coverage = _grow(self._coverage, self._used + rows * stride + ROW)
+        self._slots, self._bearings = _grow(self._slots, self._count + 1), _grow(self._bearings, self._count + 1)
+        if rows and columns:
+            pixels = np.array(bitmap.buffer, np.uint8).reshape(rows, bitmap.pitch)[:, :columns]
+            target = self._coverage[self._used : self._used + rows * stride].reshape(rows, stride)
+            target[:, :columns] = pixels
+        slot = self._count
+        self._slots[slot] = self._used, rows, columns, stride
+        self._bearings[slot] = glyph.bitmap_left, glyph.bitmap_top
+        self._used += rows * stride
+        self._count += 1
+        return slot
+
+    def _on_device(self) -> Tensor:
+        import torch
+
+        if self._copy is None or len(self._copy) < len(self._coverage):
+            self._copy, self._copied = torch.zeros(len(self._coverage), dtype=torch.uint8, device=self.device), 0
+        if self._copied < self._used:
+            new = torch.from_numpy(self._coverage[self._copied : self._used])
+            self._copy[self._copied : self._used].copy_(new)
+            self._copied = self._used
+        return self._copy
+
+
+def _grow(array: np.ndarray, size: int) -> np.ndarray:
+    if len(array) >= size:
+        return array
+    grown = np.zeros((max(size, 2 * len(array)), *array.shape[1:]), array.dtype)
+    grown[: len(array)] = array
+    return grown

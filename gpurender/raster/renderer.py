@@ -1,0 +1,111 @@
+"""The renderer: a Layout becomes Pages."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpurender import kernels
+from gpurender.raster.atlas import Atlas
+from gpurender.raster.pages import Pages, page_offsets
+from gpurender.typeset.layout import Layout
+
+if TYPE_CHECKING:
+    from gpurender.raster.pages import Buffer
+
+__all__ = ["Renderer"]
+
+SPARES = 3  # buffers kept for use again: a loop holds the last batch while the next is made
+
+
+class Renderer:
+    """Paints layouts from a glyph atlas that grows as glyphs are first seen.
+
+    Args:
+        device: Where the pages are wanted: `"cpu"`, `"cuda"`, `"cuda:1"`.
+        backend: `"auto"`, `"reference"` (PyTorch), `"cpu"` (numba) or `"triton"`; a named one never falls back.
+        channels: 1 for gray (RGB by Rec. 601 luma, as in PIL), 3 for RGB.
+        atlas: One to share or one that is frozen; a new one by default.
+
+    Attributes:
+        backend: The backend in use, `"auto"` resolved.
+
+    Raises:
+        ValueError: No such backend, or it cannot work on that device.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str = "cpu",
+        backend: kernels.Backend = "auto",
+        channels: int = 1,
+        atlas: Atlas | None = None,
+    ) -> None:
+        if channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, not {channels!r}")
+        self.device = str(device)
+        self.backend: Any = kernels.choose_backend(backend, self.device)
+        self.channels = channels
+        self.atlas = atlas if atlas is not None else Atlas(device=self.device)
+        if self.atlas.device != self.device:
+            raise ValueError(f"the atlas is on {self.atlas.device!r}, the renderer on {self.device!r}")
+        self._spares: list[np.ndarray] = []
+
+    def __call__(self, layout: Layout) -> Pages:
+        """Render each page of a layout at its own size.
+
+        Returns:
+            Pages on the renderer's device. They own their memory: on the CPU it is used again once nothing refers to
+            it, since fresh memory costs more than the painting.
+        """
+        sizes = layout.sizes
+        offsets = page_offsets(sizes, self.channels)
+        xy, slots = self.atlas.place(layout)
+        canvas = kernels.Canvas(sizes, offsets, self._convert(layout.colors[:, 1]))
+        glyphs = kernels.Glyphs(xy, slots, self._convert(layout.glyph_colors), layout.glyph_offsets)
+        rules = kernels.Rules(layout.rules, self._convert(layout.rule_colors), layout.rule_offsets)
+        out = self._buffer(int(offsets[-1]))
+        kernels.composite(
+            out, canvas, glyphs, self.atlas.bitmaps(), rules, self._pictures(layout), backend=self.backend
+        )
+        return Pages(out, sizes, self.channels)
+
+    def _convert(self, rgb: np.ndarray) -> np.ndarray:
+        """Colours [..., 3] to [..., channels]."""
+        if self.channels == 3:
+            return np.ascontiguousarray(rgb)
+        if not rgb.any():
+            return np.zeros((*rgb.shape[:-1], 1), np.uint8)
+        # PIL's ITU-R 601-2 luma in 16-bit fixed point.
+        luma = (rgb.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32) + 0x8000) >> 16
+        return luma.astype(np.uint8)[..., None]
+
+    def _pictures(self, layout: Layout) -> kernels.Pictures:
+        """Pictures from interleaved RGBA to planes, alpha last."""
+        areas = layout.pictures[:, 2:].astype(np.int64).prod(1)
+        starts = np.concatenate([[0], np.cumsum(areas)])
+        colors = self._convert(layout.picture_pixels[:, :3])
+        planes = [np.empty(0, np.uint8)]
+        for start, stop in zip(starts[:-1], starts[1:], strict=True):
+            planes += [colors[start:stop].T.ravel(), layout.picture_pixels[start:stop, 3]]
+        pixels: Any = np.concatenate(planes)
+        if self.device != "cpu":
+            import torch
+
+            pixels = torch.from_numpy(pixels).to(self.device)
+        return kernels.Pictures(layout.pictures, pixels, starts[:-1] * (self.channels + 1), layout.picture_offsets)
+
+    def _buffer(self, size: int) -> Buffer:
+        if self.device != "cpu":
+            import torch
+
+            return torch.empty(size, dtype=torch.uint8, device=self.device)
+        for i in range(len(self._spares)):
+            # Two references, the list's and the argument's: no page looks into it any more.
+            if sys.getrefcount(self._spares[i]) == 2 and len(self._spares[i]) >= size:
+                return self._spares[i]
+        self._spares = [*self._spares[1 - SPARES :], np.empty(size + size // 4, np.uint8)]
+        return self._spares[-1]

@@ -1,0 +1,31 @@
+"""Where a text may be cut: ICU's line, sentence and grapheme boundaries."""
+
+from __future__ import annotations
+
+import re
+
+from icu4py.breakers import BaseBreaker, CharacterBreaker, LineBreaker, SentenceBreaker
+
+__all__ = ["grapheme_breaks", "line_breaks", "sentence_breaks"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _ends(breaker: type[BaseBreaker], text: str, locale: str) -> list[int]:
+    # ICU takes no lone surrogates; U+FFFD breaks as they do and keeps every index.
+    return [stop for _, stop in breaker(_SURROGATE.sub("\ufffd", text), locale).segments()]
+
+
+def line_breaks(text: str) -> list[int]:
+    """The ends of the pieces between which a line may be broken (UAX #14), the text's own end included."""
+    return _ends(LineBreaker, text, "root")
+
+
+def sentence_breaks(text: str) -> list[int]:
+    """The ends of the sentences (UAX #29, with CLDR's English abbreviations), the text's own end included."""
+    return _ends(SentenceBreaker, text, "en@ss=standard")
+
+
+def grapheme_breaks(text: str) -> list[int]:
+    """The ends of the grapheme clusters (UAX #29), the text's own end included."""
+    return _ends(CharacterBreaker, text, "root")

@@ -1,0 +1,129 @@
+"""Layout: placed glyphs, rules and pictures of a batch of pages; the one type that crosses from text to pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Diagnostic", "FontKey", "Layout"]
+
+
+class FontKey(NamedTuple):
+    """What identifies a rasterised font, the same in every process."""
+
+    file: str
+    index: int  # of the face in its file
+    size: float  # px per em
+
+
+class Diagnostic(NamedTuple):
+    """Something that could not be set as asked."""
+
+    page: int
+    start: int  # character range in the page's source text
+    stop: int
+    kind: str  # "missing": no glyph; "direction": right-to-left text set in storage order; "blank": no ink
+    message: str
+
+
+def _array(dtype: type, *columns: int) -> np.ndarray:
+    return field(default_factory=lambda: np.empty((0, *columns), dtype))
+
+
+@dataclass(eq=False, kw_only=True)
+class Layout:
+    """N pages as flat arrays with offsets, on the CPU; no Python object per glyph. Picklable.
+
+    Painting order on a page is background, rules, glyphs, pictures, each in array order. Positions are in 1/64 px from
+    the page's top left corner, y downwards; a glyph's is its origin on the baseline. A renderer rounds x to the
+    nearest quarter pixel and y to the nearest pixel: `(x + 8) >> 4` quarters, `(y + 32) >> 6` pixels.
+
+    A rule covers a pixel by `(255 * cover_x * cover_y + 2048) >> 12`, where cover_x and cover_y (0 to 64) are how much
+    of the pixel's width and height lies within it, in 1/64 px.
+    """
+
+    sizes: np.ndarray = _array(np.int32, 2)  # [N, 2] height, width in px
+    colors: np.ndarray = _array(np.uint8, 2, 3)  # [N, 2, 3] each page's foreground and background, RGB
+    fonts: tuple[FontKey, ...] = ()
+
+    glyph_fonts: np.ndarray = _array(np.uint16)  # [G] index into fonts
+    glyph_ids: np.ndarray = _array(np.uint16)  # [G]
+    glyph_xy: np.ndarray = _array(np.int32, 2)  # [G, 2]
+    glyph_colors: np.ndarray = _array(np.uint8, 3)  # [G, 3] RGB
+    glyph_offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # [N + 1]
+
+    rules: np.ndarray = _array(np.int32, 4)  # [R, 4] left, top, right, bottom
+    rule_colors: np.ndarray = _array(np.uint8, 3)  # [R, 3] RGB
+    rule_offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # [N + 1]
+
+    pictures: np.ndarray = _array(np.int32, 4)  # [P, 4] left, top, width, height in px
+    picture_pixels: np.ndarray = _array(np.uint8, 4)  # [Q, 4] RGBA, row-major, one picture after another
+    picture_offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # [N + 1]
+
+    words: np.ndarray = _array(np.float32, 4)  # [W, 4] left, top, right, bottom in px: advance by ascent to descent
+    word_ranges: np.ndarray = _array(np.int32, 2)  # [W, 2] character range in the page's source text
+    word_offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # [N + 1]
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def __len__(self) -> int:
+        """The number of pages."""
+        return len(self.sizes)
+
+    def __repr__(self) -> str:
+        return (
+            f"Layout({len(self)} pages, {len(self.glyph_ids)} glyphs, {len(self.rules)} rules, "
+            f"{len(self.pictures)} pictures, {len(self.words)} words, {len(self.diagnostics)} diagnostics)"
+        )
+
+    def select(self, pages: list[int]) -> Layout:
+        """A new Layout of the given pages, in the given order, numbered from 0."""
+        chosen = np.asarray(pages, np.int64)
+        glyphs, glyph_offsets = _rows(self.glyph_offsets, chosen)
+        rules, rule_offsets = _rows(self.rule_offsets, chosen)
+        pictures, picture_offsets = _rows(self.picture_offsets, chosen)
+        words, word_offsets = _rows(self.word_offsets, chosen)
+        areas = np.concatenate([[0], np.cumsum(self.pictures[:, 2:].astype(np.int64).prod(1))])
+        pixels, _ = _rows(areas, pictures)
+        renumbered: dict[int, list[int]] = {}
+        for new, old in enumerate(pages):
+            renumbered.setdefault(old, []).append(new)
+        return Layout(
+            sizes=self.sizes[chosen],
+            colors=self.colors[chosen],
+            fonts=self.fonts,
+            glyph_fonts=self.glyph_fonts[glyphs],
+            glyph_ids=self.glyph_ids[glyphs],
+            glyph_xy=self.glyph_xy[glyphs],
+            glyph_colors=self.glyph_colors[glyphs],
+            glyph_offsets=glyph_offsets,
+            rules=self.rules[rules],
+            rule_colors=self.rule_colors[rules],
+            rule_offsets=rule_offsets,
+            pictures=self.pictures[pictures],
+            picture_pixels=self.picture_pixels[pixels],
+            picture_offsets=picture_offsets,
+            words=self.words[words],
+            word_ranges=self.word_ranges[words],
+            word_offsets=word_offsets,
+            diagnostics=tuple(
+                sorted(d._replace(page=new) for d in self.diagnostics for new in renumbered.get(d.page, ()))
+            ),
+        )
+
+    def equals(self, other: Layout) -> bool:
+        """Whether the two hold the same pages, array for array."""
+        return all(
+            np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+            for mine, theirs in ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        )
+
+
+def _rows(offsets: np.ndarray, pages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that the pages own, in the pages' order, and their new offsets."""
+    counts = offsets[pages + 1] - offsets[pages]
+    new = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    rows = np.arange(new[-1]) + np.repeat(offsets[pages] - new[:-1], counts)
+    return rows, new

@@ -1,0 +1,194 @@
+"""Device side: operations on arrays alone. Each checks its arguments once, here, and chooses a backend.
+
+`backend="auto"` takes `"triton"` for a tensor on a CUDA device and `"cpu"` (numba) for everything else; a backend
+named explicitly never falls back. :func:`choose_backend` tells the choice.
+
+What decides sizes and places (the *plan*) lies on the CPU; pixels (`out`, the atlas' coverage, pictures) lie on the
+device that works. Any array may be given as a numpy array or as a torch tensor.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Array = np.ndarray | Tensor
+
+__all__ = ["BACKENDS", "Backend", "Bitmaps", "Canvas", "Glyphs", "Pictures", "Rules", "choose_backend", "composite"]
+
+Backend = Literal["auto", "reference", "cpu", "triton"]
+BACKENDS = ("auto", "reference", "cpu", "triton")
+
+
+class Canvas(NamedTuple):
+    """N pages in one flat buffer, each `[C, height, width]`, row-major."""
+
+    sizes: Array  # [N, 2] int32: height, width in px
+    starts: Array  # [N + 1] int64: each page's first byte
+    backgrounds: Array  # [N, C] uint8
+
+
+class Glyphs(NamedTuple):
+    """G glyph bitmaps, page by page, in draw order."""
+
+    xy: Array  # [G, 2] int32: the bitmap's left and top in px of its page; may lie outside
+    slots: Array  # [G] int32: rows of Bitmaps.slots
+    colors: Array  # [G, C] uint8
+    starts: Array  # [N + 1] int64: each page's first glyph
+
+
+class Bitmaps(NamedTuple):
+    """The atlas: S bitmaps of 8-bit coverage in one buffer.
+
+    Rows are `stride` bytes apart, a multiple of 16, and zero from `columns` on: backends read whole strides.
+    """
+
+    coverage: Array  # [B] uint8
+    slots: Array  # [S, 4] int64: first byte, rows, columns, stride
+
+
+class Rules(NamedTuple):
+    """R filled rectangles: a pixel is covered by `(255 * cover_x * cover_y + 2048) >> 12`, covers in 1/64 px."""
+
+    boxes: Array  # [R, 4] int32: left, top, right, bottom in 1/64 px
+    colors: Array  # [R, C] uint8
+    starts: Array  # [N + 1] int64: each page's first rule
+
+
+class Pictures(NamedTuple):
+    """P pictures with an alpha channel, planar `[C + 1, height, width]`, alpha last."""
+
+    boxes: Array  # [P, 4] int32: left, top, width, height in px
+    pixels: Array  # [Q] uint8
+    at: Array  # [P] int64: each picture's first byte in pixels
+    starts: Array  # [N + 1] int64: each page's first picture
+
+
+DTYPES: dict[type, tuple[str, ...]] = {
+    Canvas: ("int32", "int64", "uint8"),
+    Glyphs: ("int32", "int32", "uint8", "int64"),
+    Bitmaps: ("uint8", "int64"),
+    Rules: ("int32", "uint8", "int64"),
+    Pictures: ("int32", "uint8", "int64", "int64"),
+}
+
+
+def choose_backend(backend: str, device: str) -> str:
+    """The backend that `backend` means on a device (`"cpu"`, `"cuda"`, `"cuda:1"`).
+
+    Raises:
+        ValueError: No such backend, or it cannot work on that device.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    on_cuda = device.startswith("cuda")
+    if backend == "auto":
+        return "triton" if on_cuda else "cpu"
+    if backend == "cpu" and device != "cpu":
+        raise ValueError(f"backend 'cpu' works on device 'cpu', not on {device!r}; use 'auto' or 'triton'")
+    if backend == "triton" and not on_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            f"backend 'triton' needs a CUDA device, not {device!r} (TRITON_INTERPRET=1 runs it slowly on a CPU)"
+        )
+    return backend
+
+
+def composite(
+    out: Array,
+    canvas: Canvas,
+    glyphs: Glyphs,
+    bitmaps: Bitmaps,
+    rules: Rules,
+    pictures: Pictures,
+    *,
+    backend: Backend = "auto",
+) -> Array:
+    """Paint pages: background, rules, glyphs, pictures, in that order, by Porter-Duff "over" on opaque paper.
+
+    Each paint is rounded as `(a * s + (255 - a) * d + 127) // 255`; all backends agree bit for bit. C is 1 or 3.
+
+    Args:
+        out: [at least canvas.starts[-1]] uint8, contiguous. Written in place; its device is the one that works.
+        canvas: The pages; plan, on the CPU.
+        glyphs: Plan, on the CPU.
+        bitmaps: The atlas: `coverage` on out's device, `slots` on the CPU.
+        rules: Plan, on the CPU.
+        pictures: `pixels` on out's device, the rest on the CPU.
+        backend: See the module.
+
+    Returns:
+        `out`.
+
+    Raises:
+        TypeError: A wrong dtype or kind of array.
+        ValueError: A wrong shape, or offsets that do not fit the arrays.
+    """
+    device = "cpu" if isinstance(out, np.ndarray) else str(out.device)
+    chosen = choose_backend(backend, device)
+    groups = (canvas, glyphs, bitmaps, rules, pictures)
+    _check(out, *groups)
+    convert = _to_numpy if chosen == "cpu" else _to_tensor
+    implementation = import_module(f"gpurender.kernels.{chosen}.composite").composite
+    implementation(convert(out), *(convert(array) for group in groups for array in group))
+    return out
+
+
+def _to_numpy(array: Array) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else array.numpy()
+
+
+def _to_tensor(array: Array) -> Tensor:
+    import torch
+
+    return torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+
+
+def _check(out: Array, *groups: Any) -> None:
+    """Raise for what would make a backend read or write out of bounds, as far as offsets and shapes tell."""
+    for group in groups:
+        for name, array, dtype in zip(group._fields, group, DTYPES[type(group)], strict=True):
+            if not str(getattr(array, "dtype", None)).endswith(dtype) or str(array.dtype) == "u" + dtype:
+                raise TypeError(f"{type(group).__name__}.{name} must be a {dtype} array, not {_describe(array)}")
+    canvas, glyphs, bitmaps, rules, pictures = groups
+    pages, channels = canvas.backgrounds.shape
+    if channels not in (1, 3):
+        raise ValueError(f"Canvas.backgrounds must be [N, 1] or [N, 3], not {tuple(canvas.backgrounds.shape)}")
+    shapes = (
+        ("Canvas.sizes", canvas.sizes, (pages, 2)),
+        ("Canvas.starts", canvas.starts, (pages + 1,)),
+        ("Glyphs.xy", glyphs.xy, (len(glyphs.slots), 2)),
+        ("Glyphs.colors", glyphs.colors, (len(glyphs.slots), channels)),
+        ("Bitmaps.slots", bitmaps.slots, (len(bitmaps.slots), 4)),
+        ("Rules.boxes", rules.boxes, (len(rules.boxes), 4)),
+        ("Rules.colors", rules.colors, (len(rules.boxes), channels)),
+        ("Pictures.boxes", pictures.boxes, (len(pictures.at), 4)),
+    )
+    for name, array, shape in shapes:
+        if tuple(array.shape) != shape:
+            raise ValueError(f"{name} must have shape {list(shape)}, not {list(array.shape)}")
+    for name, group, items in (
+        ("Glyphs", glyphs, len(glyphs.slots)),
+        ("Rules", rules, len(rules.boxes)),
+        ("Pictures", pictures, len(pictures.at)),
+    ):
+        starts = group.starts
+        if tuple(starts.shape) != (pages + 1,) or (pages and (int(starts[0]) != 0 or int(starts[-1]) != items)):
+            raise ValueError(f"{name}.starts must be [{pages + 1}], from 0 to {items}")
+    if len(glyphs.slots) and not 0 <= int(glyphs.slots.min()) <= int(glyphs.slots.max()) < len(bitmaps.slots):
+        raise ValueError(f"Glyphs.slots must lie in [0, {len(bitmaps.slots)})")
+    if str(getattr(out, "dtype", None)) not in ("uint8", "torch.uint8") or out.ndim != 1:
+        raise TypeError(f"out must be a flat uint8 array, not {_describe(out)}")
+    if pages and len(out) < int(canvas.starts[-1]):
+        raise ValueError(f"out has {len(out)} bytes; the pages need {int(canvas.starts[-1])}")
+
+
+def _describe(array: Any) -> str:
+    if hasattr(array, "dtype"):
+        return f"{array.dtype} {list(array.shape)}"
+    return type(array).__name__

@@ -1,0 +1,1 @@
+"""The numba backend: fast on a machine without a GPU."""

@@ -1,0 +1,1 @@
+"""The PyTorch backend: short, exact, on any device. It is the specification."""

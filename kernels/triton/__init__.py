@@ -1,0 +1,1 @@
+"""The Triton backend: fast on a GPU."""

@@ -1,0 +1,236 @@
+"""Compositing: the three backends against each other, and the reference against the formula, pixel by pixel."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from gpurender import kernels
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def make_scene(seed, *, pages=3, channels=1, glyphs=6, rules=3, pictures=1):
+    """A small random scene: items overlap, stick out of the page on all sides, and some are empty."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 70, (pages, 2)).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(sizes.astype(np.int64).prod(1) * channels)])
+    backgrounds = rng.integers(0, 256, (pages, channels), dtype=np.uint8)
+
+    slots, chunks, used = [], [], 0
+    for _ in range(5):
+        rows, columns = rng.integers(0, 20, 2)
+        stride = (columns + 15) // 16 * 16
+        bitmap = np.zeros((rows, stride), np.uint8)
+        bitmap[:, :columns] = rng.choice([0, 255, 128, 77, 1], (rows, columns))
+        slots.append((used, rows, columns, stride))
+        chunks.append(bitmap.ravel())
+        used += bitmap.size
+    bitmaps = kernels.Bitmaps(np.concatenate([*chunks, np.zeros(16, np.uint8)]), np.array(slots, np.int64))
+
+    def offsets(per_page):
+        return np.arange(pages + 1, dtype=np.int64) * per_page
+
+    total = pages * glyphs
+    glyph_group = kernels.Glyphs(
+        rng.integers(-12, 70, (total, 2)).astype(np.int32),
+        rng.integers(0, len(slots), total).astype(np.int32),
+        rng.integers(0, 256, (total, channels), dtype=np.uint8),
+        offsets(glyphs),
+    )
+    corners = rng.integers(-300, 4800, (pages * rules, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(0, 2000, corners.shape)], 1).astype(np.int32)
+    colors = rng.integers(0, 256, (pages * rules, channels), dtype=np.uint8)
+    rule_group = kernels.Rules(boxes, colors, offsets(rules))
+
+    extents = rng.integers(1, 30, (pages * pictures, 2))
+    picture_boxes = np.concatenate([rng.integers(-20, 60, extents.shape), extents], 1).astype(np.int32)
+    at = np.concatenate([[0], np.cumsum(extents.prod(1) * (channels + 1))]).astype(np.int64)
+    pixels = rng.integers(0, 256, at[-1], dtype=np.uint8)
+    picture_group = kernels.Pictures(picture_boxes, pixels, at[:-1], offsets(pictures))
+    return kernels.Canvas(sizes, starts, backgrounds), glyph_group, bitmaps, rule_group, picture_group
+
+
+def paint(scene, backend):
+    # Poisoned: a byte nobody writes must show. The bytes behind the last page are not the kernel's.
+    size = int(scene[0].starts[-1])
+    out = torch.full((size + 64,), 171, dtype=torch.uint8)
+    if backend != "cpu":
+        canvas, glyphs, bitmaps, rules, pictures = scene
+        bitmaps = bitmaps._replace(coverage=torch.from_numpy(bitmaps.coverage).to(DEVICE))
+        pictures = pictures._replace(pixels=torch.from_numpy(pictures.pixels).to(DEVICE))
+        scene = (canvas, glyphs, bitmaps, rules, pictures)
+        out = out.to(DEVICE)
+    kernels.composite(out, *scene, backend=backend)
+    out = out.cpu().numpy()
+    assert (out[size:] == 171).all()
+    return out[:size]
+
+
+def naive(scene):
+    """The formulas of the docstrings in plain Python integers."""
+    canvas, glyphs, bitmaps, rules, pictures = scene
+    pages = []
+    for n, (height, width) in enumerate(canvas.sizes.tolist()):
+        page = np.empty((canvas.backgrounds.shape[1], height, width), np.int64)
+        page[:] = canvas.backgrounds[n][:, None, None]
+
+        def over(y, x, a, s, page=page):
+            if 0 <= y < page.shape[1] and 0 <= x < page.shape[2]:
+                page[:, y, x] = (a * s.astype(np.int64) + (255 - a) * page[:, y, x] + 127) // 255
+
+        for r in range(rules.starts[n], rules.starts[n + 1]):
+            left, top, right, bottom = rules.boxes[r].tolist()
+            for y in range(height):
+                for x in range(width):
+                    cover_x = max(0, min(right, 64 * x + 64) - max(left, 64 * x))
+                    cover_y = max(0, min(bottom, 64 * y + 64) - max(top, 64 * y))
+                    over(y, x, (255 * cover_x * cover_y + 2048) // 4096, rules.colors[r])
+        for g in range(glyphs.starts[n], glyphs.starts[n + 1]):
+            start, rows, columns, stride = bitmaps.slots[glyphs.slots[g]].tolist()
+            for y in range(rows):
+                for x in range(columns):
+                    a = int(bitmaps.coverage[start + y * stride + x])
+                    over(glyphs.xy[g, 1] + y, glyphs.xy[g, 0] + x, a, glyphs.colors[g])
+        for p in range(pictures.starts[n], pictures.starts[n + 1]):
+            left, top, columns, rows = pictures.boxes[p].tolist()
+            planes = pictures.pixels[pictures.at[p] :][: (page.shape[0] + 1) * rows * columns].reshape(-1, rows, columns)
+            for y in range(rows):
+                for x in range(columns):
+                    over(top + y, left + x, int(planes[-1, y, x]), planes[:-1, y, x])
+        pages.append(page.ravel())
+    return np.concatenate(pages).astype(np.uint8)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_reference_is_the_formula(seed, channels):
+    scene = make_scene(seed, channels=channels)
+    np.testing.assert_array_equal(paint(scene, "reference"), naive(scene))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("seed", range(40))
+def test_cpu_equals_reference(seed, channels):
+    scene = make_scene(seed, channels=channels, glyphs=20)
+    np.testing.assert_array_equal(paint(scene, "cpu"), paint(scene, "reference"))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_triton_equals_reference(seed, channels):
+    scene = make_scene(seed, channels=channels)
+    np.testing.assert_array_equal(paint(scene, "triton"), paint(scene, "reference"))
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu", "triton"])
+def test_no_items_and_no_pages(backend):
+    scene = make_scene(0, glyphs=0, rules=0, pictures=0)
+    canvas = scene[0]
+    expected = np.repeat(canvas.backgrounds[:, 0], canvas.sizes.prod(1))
+    np.testing.assert_array_equal(paint(scene, backend), expected)
+    assert paint(make_scene(0, pages=0), backend).size == 0
+
+
+def test_draw_order_is_kept_within_a_tile():
+    """The last opaque glyph wins, whatever the order of slots, in every backend."""
+    scene = list(make_scene(1, pages=1, glyphs=2, rules=1, pictures=0))
+    scene[0] = kernels.Canvas(
+        np.array([[20, 20]], np.int32), np.array([0, 400], np.int64), np.array([[255]], np.uint8)
+    )
+    solid = np.full((4, 16), 0, np.uint8)
+    solid[:, :4] = 255
+    scene[2] = kernels.Bitmaps(solid.ravel(), np.array([[0, 4, 4, 16]], np.int64))
+    for colors in ([10, 200], [200, 10]):
+        scene[1] = kernels.Glyphs(
+            np.full((2, 2), 5, np.int32),
+            np.zeros(2, np.int32),
+            np.array(colors, np.uint8)[:, None],
+            np.array([0, 2], np.int64),
+        )
+        for backend in ("reference", "cpu", "triton"):
+            assert paint(scene, backend).reshape(20, 20)[6, 6] == colors[1], backend
+
+
+def test_choose_backend():
+    assert kernels.choose_backend("auto", "cpu") == "cpu"
+    assert kernels.choose_backend("auto", "cuda:0") == "triton"
+    assert kernels.choose_backend("reference", "cuda") == "reference"
+    with pytest.raises(ValueError, match="backend must be one of auto, reference, cpu, triton, not 'gpu'"):
+        kernels.choose_backend("gpu", "cpu")
+    with pytest.raises(ValueError, match="'cpu' works on device 'cpu', not on 'cuda'"):
+        kernels.choose_backend("cpu", "cuda")
+
+
+def test_triton_without_a_gpu_says_so(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match="'triton' needs a CUDA device"):
+        kernels.choose_backend("triton", "cpu")
+
+
+def test_wrong_arguments_are_named():
+    canvas, glyphs, bitmaps, rules, pictures = make_scene(0)
+    out = np.zeros(int(canvas.starts[-1]), np.uint8)
+    with pytest.raises(TypeError, match=r"Glyphs\.xy must be a int32 array, not float64"):
+        kernels.composite(out, canvas, glyphs._replace(xy=glyphs.xy.astype(float)), bitmaps, rules, pictures)
+    with pytest.raises(TypeError, match=r"Glyphs\.xy must be a int32 array, not list"):
+        kernels.composite(out, canvas, glyphs._replace(xy=[1]), bitmaps, rules, pictures)
+    with pytest.raises(ValueError, match=r"Glyphs\.slots must lie in \[0, 5\)"):
+        kernels.composite(out, canvas, glyphs._replace(slots=glyphs.slots + 5), bitmaps, rules, pictures)
+    with pytest.raises(ValueError, match=r"Rules\.starts must be \[4\], from 0 to 9"):
+        kernels.composite(out, canvas, glyphs, bitmaps, rules._replace(starts=rules.starts + 1), pictures)
+    with pytest.raises(ValueError, match="out has 10 bytes; the pages need"):
+        kernels.composite(out[:10], canvas, glyphs, bitmaps, rules, pictures)
+    with pytest.raises(TypeError, match="out must be a flat uint8 array, not float64"):
+        kernels.composite(out.astype(float), canvas, glyphs, bitmaps, rules, pictures)
+
+
+COMPILE = """
+import json, pathlib, re, subprocess, sys, tempfile
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from gpurender.kernels.triton import composite as module
+
+pointers = dict(
+    out="*u8", sizes="*i32", starts="*i64", backgrounds="*u8", tile_pages="*i32", first_tiles="*i32",
+    list_starts="*i32", items="*i32", rule_boxes="*i32", rule_colors="*u8", glyph_xy="*i32", glyph_slots="*i32",
+    glyph_colors="*u8", coverage="*u8", slots="*i64", picture_boxes="*i32", picture_pixels="*u8", picture_at="*i64",
+)
+dump = next(pathlib.Path(triton.__file__).parent.rglob("cuobjdump"))
+for capability in (80, 90, 100):
+    for channels in (1, 3):
+        constants = dict(CHANNELS=channels, HEIGHT=module.TILE_HEIGHT, WIDTH=module.TILE_WIDTH)
+        signature = pointers | dict.fromkeys(constants, "constexpr")
+        source = ASTSource(module.composite_kernel, signature=signature, constexprs=constants)
+        kernel = triton.compile(
+            source, target=GPUTarget("cuda", capability, 32), options={"num_warps": module.NUM_WARPS}
+        )
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(kernel.asm["cubin"])
+            file.flush()
+            usage = subprocess.run([dump, "--dump-resource-usage", file.name], capture_output=True, text=True).stdout
+        counts = {k: int(v) for k, v in re.findall(r"(REG|STACK|SHARED|LOCAL):(\\d+)", usage)}
+        print(json.dumps({"sm": capability, "channels": channels, **counts}))
+"""
+
+
+def test_triton_compiles_ahead_of_time_without_spills():
+    """Another process: ahead-of-time compilation fails under TRITON_INTERPRET=1."""
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["TRITON_DEFAULT_FP_FUSION"] = "1"
+    run = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert len(lines) == 6, run.stdout
+    for line in lines:
+        print(line)
+        counts = json.loads(line)
+        assert 0 < counts["REG"] <= 128, line
+        # A spilled register lives on the stack, which is local memory.
+        assert counts["STACK"] == 0, line
+        assert counts["LOCAL"] == 0, line
