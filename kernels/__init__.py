@@ -70,12 +70,13 @@ class Pictures(NamedTuple):
     starts: Array  # [N + 1] int64: each page's first picture
 
 
-DTYPES: dict[type, tuple[str, ...]] = {
-    Canvas: ("int32", "int64", "uint8"),
-    Glyphs: ("int32", "int32", "uint8", "int64"),
-    Bitmaps: ("uint8", "int64"),
-    Rules: ("int32", "uint8", "int64"),
-    Pictures: ("int32", "uint8", "int64", "int64"),
+_I32, _I64, _U8 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
+_DTYPES: dict[type, tuple[np.dtype[Any], ...]] = {
+    Canvas: (_I32, _I64, _U8),
+    Glyphs: (_I32, _I32, _U8, _I64),
+    Bitmaps: (_U8, _I64),
+    Rules: (_I32, _U8, _I64),
+    Pictures: (_I32, _U8, _I64, _I64),
 }
 
 
@@ -152,9 +153,9 @@ def _to_tensor(array: Array) -> Tensor:
 def _check(out: Array, *groups: Any) -> None:
     """Raise for what would make a backend read or write out of bounds, as far as offsets and shapes tell."""
     for group in groups:
-        for name, array, dtype in zip(group._fields, group, DTYPES[type(group)], strict=True):
-            if not str(getattr(array, "dtype", None)).endswith(dtype) or str(array.dtype) == "u" + dtype:
-                raise TypeError(f"{type(group).__name__}.{name} must be a {dtype} array, not {_describe(array)}")
+        for name, array, dtype in zip(group._fields, group, _DTYPES[type(group)], strict=True):
+            if not _has_dtype(array, dtype):
+                raise TypeError(f"{type(group).__name__}.{name} must be an array of {dtype}, not {_describe(array)}")
     canvas, glyphs, bitmaps, rules, pictures = groups
     pages, channels = canvas.backgrounds.shape
     if channels not in (1, 3):
@@ -182,10 +183,16 @@ def _check(out: Array, *groups: Any) -> None:
             raise ValueError(f"{name}.starts must be [{pages + 1}], from 0 to {items}")
     if len(glyphs.slots) and not 0 <= int(glyphs.slots.min()) <= int(glyphs.slots.max()) < len(bitmaps.slots):
         raise ValueError(f"Glyphs.slots must lie in [0, {len(bitmaps.slots)})")
-    if str(getattr(out, "dtype", None)) not in ("uint8", "torch.uint8") or out.ndim != 1:
+    if not _has_dtype(out, _U8) or out.ndim != 1:
         raise TypeError(f"out must be a flat uint8 array, not {_describe(out)}")
     if pages and len(out) < int(canvas.starts[-1]):
         raise ValueError(f"out has {len(out)} bytes; the pages need {int(canvas.starts[-1])}")
+
+
+def _has_dtype(array: Any, dtype: np.dtype[Any]) -> bool:
+    if isinstance(array, np.ndarray):
+        return array.dtype == dtype
+    return str(getattr(array, "dtype", None)) == f"torch.{dtype.name}"
 
 
 def _describe(array: Any) -> str:

@@ -21,7 +21,14 @@ Color = tuple[int, int, int]
 
 
 class MissingGlyphError(ValueError):
-    """A character has no glyph in the font, and `on_missing="error"`."""
+    """A character has no glyph in the font, and `on_missing="error"`; `page` is the index of its text."""
+
+    def __init__(self, message: str, page: int) -> None:
+        super().__init__(message, page)
+        self.page = page
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -152,6 +159,15 @@ def _set_pages(
     return g_out, w_out
 
 
+@njit(cache=True, nogil=True)
+def _count_glyphs(words, glyph_starts):
+    total = 0
+    for word in words:
+        if word >= 0:
+            total += glyph_starts[word + 1] - glyph_starts[word]
+    return total
+
+
 class Typesetter:
     """Sets texts as pages of placed glyphs: shaped by HarfBuzz, broken where UAX #14 allows, everything else as typed.
 
@@ -258,8 +274,7 @@ class Typesetter:
     def _set(self, tokens: Tokens) -> tuple[Layout, np.ndarray]:
         font, cache, arguments = self.font, self._cache, self._arguments
         pages = len(tokens.starts) - 1
-        set_words = tokens.words[tokens.words >= 0]
-        glyphs = int((cache.glyph_starts[set_words + 1] - cache.glyph_starts[set_words]).sum())
+        glyphs = _count_glyphs(tokens.words, cache.glyph_starts)
         sizes = np.empty((pages, 2), np.int64)
         ids, xy = np.empty(glyphs, np.uint16), np.empty((glyphs, 2), np.int32)
         # A word may be split before every glyph.
@@ -307,7 +322,7 @@ class Typesetter:
                 kind = "oversize"
                 message = f"a page of {height} x {width} px is over max_pixels={self._arguments['max_pixels']}"
             found.append(Diagnostic(page, 0, len(texts[page]), kind, message))
-        if not self._cache.missing and not (self._cache.flags[: len(self._cache.advances)] & RIGHT_TO_LEFT).any():
+        if not self._cache.flagged:
             return found
         flags = np.where(tokens.words >= 0, self._cache.flags[tokens.words], 0)
         flagged = np.flatnonzero(flags)
@@ -321,17 +336,17 @@ class Typesetter:
                 spans.append((page, "direction", begin, begin + int(tokens.lengths[t])))
         for (page, kind), group in itertools.groupby(sorted(spans), key=lambda span: span[:2]):
             for start, stop in _merge((a, b) for _, _, a, b in group):
-                found.append(Diagnostic(page, start, stop, kind, self._explain(kind, texts[page][start:stop])))
+                found.append(Diagnostic(page, start, stop, kind, self._explain(kind, page, texts[page][start:stop])))
         return found
 
-    def _explain(self, kind: str, text: str) -> str:
+    def _explain(self, kind: str, page: int, text: str) -> str:
         if kind == "direction":
             return "right-to-left text is set in storage order"
         codes = list(dict.fromkeys(f"U+{ord(c):04X}" for c in text))
         named = " ".join(codes[:8]) + (f" and {len(codes) - 8} more" if len(codes) > 8 else "")
         message = f"{self.font.name} has no glyph for {named}"
         if self.on_missing == "error":
-            raise MissingGlyphError(message)
+            raise MissingGlyphError(message, page)
         return message
 
 

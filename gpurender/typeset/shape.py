@@ -159,6 +159,7 @@ class WordCache:
         self.glyph_starts = np.zeros(1, np.int64)
         self.advances = np.empty(0, np.int32)
         self.flags = np.empty(0, np.uint8)
+        self.flagged = False  # whether any word has a flag
         self.missing: dict[int, list[tuple[int, int]]] = {}
         self.ids = np.empty(0, np.uint16)
         self.pens, self.xs, self.ys, self.clusters = (np.empty(0, np.int32) for _ in range(4))
@@ -214,6 +215,7 @@ class WordCache:
         self.glyph_starts[first + 1 : self._count + 1] = np.array(counts) + used
         self.advances[first : self._count] = advances
         self.flags[first : self._count] = flags
+        self.flagged = self.flagged or any(flags)
         if ids:
             self.ids[used:end] = ids
             table = np.array(columns, np.int32)  # [glyphs, 9]

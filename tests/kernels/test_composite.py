@@ -175,9 +175,9 @@ def test_triton_without_a_gpu_says_so(monkeypatch):
 def test_wrong_arguments_are_named():
     canvas, glyphs, bitmaps, rules, pictures = make_scene(0)
     out = np.zeros(int(canvas.starts[-1]), np.uint8)
-    with pytest.raises(TypeError, match=r"Glyphs\.xy must be a int32 array, not float64"):
+    with pytest.raises(TypeError, match=r"Glyphs\.xy must be an array of int32, not float64"):
         kernels.composite(out, canvas, glyphs._replace(xy=glyphs.xy.astype(float)), bitmaps, rules, pictures)
-    with pytest.raises(TypeError, match=r"Glyphs\.xy must be a int32 array, not list"):
+    with pytest.raises(TypeError, match=r"Glyphs\.xy must be an array of int32, not list"):
         kernels.composite(out, canvas, glyphs._replace(xy=[1]), bitmaps, rules, pictures)
     with pytest.raises(ValueError, match=r"Glyphs\.slots must lie in \[0, 5\)"):
         kernels.composite(out, canvas, glyphs._replace(slots=glyphs.slots + 5), bitmaps, rules, pictures)

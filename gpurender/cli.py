@@ -1,0 +1,198 @@
+"""The `gpurender` command. Imports are made where they are used, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpurender.typeset import Typesetter
+
+__all__ = ["main"]
+
+EPILOG = """examples:
+  gpurender lomo prompts.jsonl -o out
+  gpurender lomo a.jsonl b.jsonl -o out --ratio 1 --position suffix --workers 4
+  gpurender render "Hello, world" -o page.png
+  gpurender fonts"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gpurender",
+        description="Text in, model-ready images out.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    page = argparse.ArgumentParser(add_help=False)
+    group = page.add_argument_group("the page")
+    group.add_argument("--font", default="DejaVu Sans", help="family, file, sans, serif or monospace (%(default)s)")
+    group.add_argument("--size", type=float, default=20, metavar="PX", help="font size (%(default)s)")
+    group.add_argument("--line-height", type=int, default=22, metavar="PX", help="baseline to baseline (%(default)s)")
+    group.add_argument("--width", type=int, default=768, metavar="PX", help="where lines wrap (%(default)s)")
+    group.add_argument(
+        "--on-missing",
+        choices=("report", "skip-record", "error"),
+        default="report",
+        help="a character without a glyph: draw the font's box and say so, leave the record as text, stop (%(default)s)",
+    )
+    group.add_argument(
+        "--max-pixels", type=int, default=2**24, metavar="N", help="larger pages are not made (%(default)s)"
+    )
+    group.add_argument(
+        "--backend",
+        choices=("auto", "reference", "cpu", "triton"),
+        default="auto",
+        help="what paints: cpu (auto), reference (PyTorch), triton (needs a GPU)",
+    )
+
+    lomo = commands.add_parser(
+        "lomo",
+        parents=[page],
+        help="rewrite a dataset: a part of each drawn prompt becomes an image",
+        description="Rewrite JSONL records with 'messages' into a folder that LLaMA-Factory trains on: data.jsonl, "
+        "images/, dataset_info.json, report.json. Records that cannot be used are counted and named in report.json.",
+    )
+    lomo.add_argument("inputs", nargs="+", metavar="INPUT", help="JSONL file")
+    lomo.add_argument("-o", "--out", required=True, metavar="OUT", help="folder; an earlier result in it is replaced")
+    lomo.add_argument("--ratio", type=float, default=0.5, help="share of records to rewrite, 0 to 1 (%(default)s)")
+    lomo.add_argument(
+        "--position",
+        choices=("prefix", "middle", "suffix", "multi-span", "full"),
+        default="middle",
+        help="which part becomes an image (%(default)s)",
+    )
+    lomo.add_argument(
+        "--turn", choices=("first", "last", "longest", "all"), default="first", help="of the user's (%(default)s)"
+    )
+    lomo.add_argument("--seed", type=int, default=0, help="another draws other records (%(default)s)")
+    lomo.add_argument("--limit", type=int, metavar="N", help="read at most N records")
+    lomo.add_argument("--workers", type=int, default=1, metavar="N", help="processes (%(default)s)")
+    lomo.add_argument("--strict", action="store_true", help="exit 1 at the first record that cannot be used")
+    lomo.set_defaults(run=_lomo)
+
+    render = commands.add_parser("render", parents=[page], help="set one text and write it as a PNG file")
+    render.add_argument("text", help="the text, or - for standard input")
+    render.add_argument("-o", "--out", required=True, metavar="PNG", help="file to write")
+    render.set_defaults(run=_render)
+
+    fonts = commands.add_parser("fonts", help="list the fonts that are found")
+    fonts.set_defaults(run=_fonts)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0, 1 for a job that failed, 2 for wrong arguments, 130 for Ctrl-C."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        from gpurender._version import __version__
+
+        print(f"gpurender {__version__}")
+        return 0
+    if arguments.command is None:
+        parser.print_help()
+        return 2
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        print(f"gpurender: error: {name}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except (ValueError, TypeError, RuntimeError) as error:
+        print(f"gpurender: error: {error}", file=sys.stderr)
+        return 1
+
+
+def _typesetter(arguments: argparse.Namespace) -> Typesetter:
+    from gpurender.typeset import Typesetter
+
+    return Typesetter(
+        font=arguments.font,
+        size=arguments.size,
+        line_height=arguments.line_height,
+        width=arguments.width,
+        on_missing=arguments.on_missing,
+        max_pixels=arguments.max_pixels,
+    )
+
+
+def _lomo(arguments: argparse.Namespace) -> int:
+    from gpurender.lomo import LoMo
+    from gpurender.lomo.dataset import write_dataset
+
+    lomo = LoMo(
+        ratio=arguments.ratio,
+        position=arguments.position,
+        seed=arguments.seed,
+        turn=arguments.turn,
+        typesetter=_typesetter(arguments),
+    )
+    report = write_dataset(
+        arguments.inputs,
+        arguments.out,
+        lomo=lomo,
+        backend=arguments.backend,
+        limit=arguments.limit,
+        workers=arguments.workers,
+        strict=arguments.strict,
+        progress=True,
+    )
+    counts = report.counts
+    print(
+        f"{counts['read']} records read: {counts['rewritten']} rewritten, {counts['kept']} kept as text, "
+        f"{counts['failed']} failed; {counts['images']} images in {report.seconds:.1f} s "
+        f"({counts['images'] / max(report.seconds, 1e-9):.0f}/s) -> {arguments.out}"
+    )
+    wrong = counts["failed"] + sum(n for kind, n in report.kept.items() if kind not in ("not-drawn", "holds-media"))
+    if wrong:
+        first = report.problems[0]
+        print(f"{wrong} could not be used; the first: {first['source']}: {first['reason']} (all in report.json)")
+    if counts["missing_glyphs"]:
+        print(f"{counts['missing_glyphs']} kinds of missing glyphs were drawn as boxes; each record names its own")
+    if not report.complete:
+        print("interrupted: the folder holds a valid, shorter result", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    from gpurender.raster import Renderer, encode_png
+
+    text = sys.stdin.read() if arguments.text == "-" else arguments.text
+    layout = _typesetter(arguments)(text)
+    for diagnostic in layout.diagnostics:
+        if diagnostic.kind == "oversize":
+            raise ValueError(diagnostic.message)
+        print(f"gpurender: {diagnostic.kind}: {diagnostic.message}", file=sys.stderr)
+    device = "cuda" if arguments.backend == "triton" else "cpu"
+    page = Renderer(device=device, backend=arguments.backend)(layout).to_numpy()[0]
+    with open(arguments.out, "wb") as file:
+        file.write(encode_png(page))
+    print(f"{arguments.out}: {page.shape[2]} x {page.shape[1]} px")
+    return 0
+
+
+def _fonts(arguments: argparse.Namespace) -> int:
+    from gpurender.typeset.fonts import list_fonts
+
+    for face in list_fonts():
+        number = f" (face {face.index})" if face.index else ""
+        print(f"{face.family} {face.style}\t{face.file}{number}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Span localisation: which part of a prompt is to be rendered."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Literal, NamedTuple, get_args
+
+from gpurender.typeset.breaks import grapheme_breaks, line_breaks, sentence_breaks
+from gpurender.typeset.maths import Formula, find_formulas
+
+__all__ = ["POSITIONS", "Position", "Segment", "localize"]
+
+Position = Literal["prefix", "middle", "suffix", "multi-span", "full"]
+POSITIONS: tuple[str, ...] = get_args(Position)
+
+FEW_SENTENCES = 3
+
+# The spans of each position, as fractions of the text's length in characters.
+SHARES: dict[str, tuple[tuple[float, float], ...]] = {
+    "prefix": ((0, 1 / 3),),
+    "middle": ((1 / 3, 2 / 3),),
+    "suffix": ((2 / 3, 1),),
+    "multi-span": ((2 / 9, 7 / 18), (11 / 18, 7 / 9)),
+    "full": ((0, 1),),
+}
+# A boundary this near to where a cut is wanted, in shares of the text, is preferred to a finer one that is nearer.
+NEAR = 1 / 12
+
+
+class Segment(NamedTuple):
+    """A part of a prompt: characters [start, stop), as text or as a span to be rendered."""
+
+    text: str
+    start: int
+    stop: int
+    is_span: bool
+
+
+def localize(text: str, *, position: Position = "middle") -> list[Segment]:
+    """Cut a prompt into text and the span, or spans, to be rendered.
+
+    A prompt of at most three sentences is one span, whole, as in the LoMo paper; blank ones are one text segment. Longer
+    ones are cut where the position wants it, in shares of the length in characters: `"prefix"`, `"middle"` and
+    `"suffix"` are a third, `"multi-span"` two separate sixths, `"full"` everything. A cut goes to the nearest block
+    boundary (where a formula meets text) within a twelfth of the text's length, else to the nearest sentence boundary
+    within it, else between words (UAX #14), else between grapheme clusters; never into a formula, nor between a command
+    and its arguments. The twelfth is ours; the paper gives no figure. White space at a span's ends is left to its
+    neighbours, but for the indentation of its first line.
+
+    Args:
+        text: Any string.
+        position: One of the five.
+
+    Returns:
+        Segments in order, none empty, whose texts join to `text` exactly; `[]` for an empty one.
+
+    Raises:
+        ValueError: No such position.
+        TypeError: `text` is not a string.
+    """
+    if position not in SHARES:
+        raise ValueError(f"position must be one of {', '.join(POSITIONS)}, not {position!r}")
+    if not isinstance(text, str):
+        raise TypeError(f"text must be a str, not {type(text).__name__}")
+    if not text or text.isspace():
+        return [Segment(text, 0, len(text), False)] if text else []
+    return list(_segments(text, _spans(text, position)))
+
+
+def _spans(text: str, position: Position) -> list[tuple[int, int]]:
+    whole = [(0, len(text))]
+    if position == "full":
+        return whole
+    cuts = _Cuts(text)
+    if cuts.sentences <= FEW_SENTENCES:
+        return whole
+    spans = []
+    for first, last in SHARES[position]:
+        start, stop = cuts.at(first), cuts.at(last)
+        if start >= stop:
+            start, stop = cuts.block_at((first + last) / 2)
+        start, stop = _strip(text, start, stop)
+        if start < stop and (not spans or start >= spans[-1][1]):
+            spans.append((start, stop))
+    return spans or whole
+
+
+def _segments(text: str, spans: list[tuple[int, int]]) -> Iterator[Segment]:
+    at = 0
+    for start, stop in spans:
+        if at < start:
+            yield Segment(text[at:start], at, start, False)
+        yield Segment(text[start:stop], start, stop, True)
+        at = stop
+    if at < len(text):
+        yield Segment(text[at:], at, len(text), False)
+
+
+def _strip(text: str, start: int, stop: int) -> tuple[int, int]:
+    """Leave white space at the ends outside, but keep the first line's indentation: code must look like code."""
+    body = text[start:stop]
+    stop = start + len(body.rstrip())
+    ink = start + len(body) - len(body.lstrip())
+    line = text.rfind("\n", 0, ink) + 1
+    return (line if start <= line and text[line:ink].isspace() else ink), stop
+
+
+class _Cuts:
+    """The places where a text may be cut, the coarse before the fine."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.formulas = find_formulas(text)
+        self.starts = [formula.start for formula in self.formulas]
+
+    @cached_property
+    def sentences(self) -> int:
+        """How many sentences the text has, a formula being inside one."""
+        begin, count = 0, 0
+        for stop in [*self._sentences, len(self.text)]:
+            count += bool(self.text[begin:stop].strip())
+            begin = stop
+        return count
+
+    def at(self, share: float) -> int:
+        """The best cut near a share of the text's length."""
+        if share in (0, 1):
+            return int(share) * len(self.text)
+        wanted = share * len(self.text)
+        near = NEAR * len(self.text)
+        for places in (self._blocks, self._sentences):
+            place = _nearest(places, wanted)
+            if place is not None and abs(place - wanted) <= near:
+                return place
+        for places in (self._lines, self._graphemes):
+            place = _nearest(places, wanted)
+            if place is not None and abs(place - wanted) <= near:
+                return place
+        # A formula spreads over all of it.
+        place = _nearest(self._edges, wanted)
+        return round(wanted) if place is None else place
+
+    def block_at(self, share: float) -> tuple[int, int]:
+        """The formula, or else the stretch of text between formulas, that holds a place."""
+        edges = sorted({0, *self._edges, len(self.text)})
+        k = max(1, bisect_left(edges, share * len(self.text)))
+        return edges[k - 1], edges[k]
+
+    @cached_property
+    def _edges(self) -> list[int]:
+        return [edge for formula in self.formulas for edge in (formula.start, formula.stop)]
+
+    @cached_property
+    def _blocks(self) -> list[int]:
+        # A bare command is kept whole, but is too small a thing to be a block.
+        return [edge for f in self.formulas if f.kind != "command" for edge in (f.start, f.stop)]
+
+    @cached_property
+    def _sentences(self) -> list[int]:
+        return self._outside(sentence_breaks)
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        return self._outside(line_breaks)
+
+    @cached_property
+    def _graphemes(self) -> list[int]:
+        return self._outside(grapheme_breaks)
+
+    def _outside(self, breaks: Callable[[str], list[int]]) -> list[int]:
+        """The breaks that lie inside the text and in no formula."""
+        return [place for place in breaks(self.text) if 0 < place < len(self.text) and not self._formula_over(place)]
+
+    def _formula_over(self, place: int) -> Formula | None:
+        k = bisect_left(self.starts, place) - 1
+        return self.formulas[k] if k >= 0 and self.formulas[k].stop > place else None
+
+
+def _nearest(places: list[int], wanted: float) -> int | None:
+    k = bisect_left(places, wanted)
+    return min(places[max(0, k - 1) : k + 1], key=lambda place: abs(place - wanted), default=None)

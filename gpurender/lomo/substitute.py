@@ -1,0 +1,240 @@
+"""Substitution: records in, interleaved records and the pages they show out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+from gpurender._version import __version__
+from gpurender.kernels import random
+from gpurender.lomo.localize import POSITIONS, Position, Segment, localize
+from gpurender.lomo.records import Record, RecordError, check_record, holds_media, message_text
+from gpurender.typeset import Diagnostic, Layout, MissingGlyphError, Typesetter
+
+__all__ = ["PROVENANCE", "Interleaved", "LoMo", "Outcome"]
+
+Turn = Literal["first", "last", "longest", "all"]
+TURNS: tuple[str, ...] = get_args(Turn)
+
+PROVENANCE = "gpurender"  # the field of an output record that says what was done
+
+# Why a record is left as text without anything being wrong with it.
+HARMLESS = frozenset({"not-drawn", "holds-media"})
+
+
+class Outcome(NamedTuple):
+    """What became of a record."""
+
+    status: Literal["rewritten", "kept", "failed"]
+    kind: str = ""  # of the reason: "not-drawn", "holds-media", "blank", "missing", "direction", "oversize", "unusable"
+    reason: str = ""
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether the record was left as text, or out, because something about it could not be handled."""
+        return self.status != "rewritten" and self.kind not in HARMLESS
+
+
+@dataclass(eq=False)
+class Interleaved:
+    """A batch of records in which spans of text became images, and the layout of those images; no pixels yet.
+
+    Attributes:
+        records: One for each record that came in, in order. In a rewritten turn `content` is a list of parts,
+            `{"type": "text", "text": ..}` and `{"type": "image", "image": k}`, where k is a page of `layout`. All but
+            failed ones carry what was done in the field `"gpurender"`.
+        outcomes: One for each record.
+        layout: K pages, numbered as the image parts say.
+    """
+
+    records: list[Any]
+    outcomes: list[Outcome]
+    layout: Layout
+
+    def with_images(self, images: Sequence[Any]) -> list[Any]:
+        """The records with `images[k]` (a PIL image, a tensor, a path) in place of page number k in the image parts."""
+        if len(images) != len(self.layout):
+            raise ValueError(f"images has {len(images)} items; the layout has {len(self.layout)} pages")
+
+        def fill(message: Record) -> Record:
+            parts = [
+                part | {"image": images[part["image"]]} if part["type"] == "image" else part
+                for part in message["content"]
+            ]
+            return message | {"content": parts}
+
+        done = []
+        for record, outcome in zip(self.records, self.outcomes, strict=True):
+            if outcome.status == "rewritten":
+                rewritten = {span["message"] for span in record[PROVENANCE]["spans"]}
+                messages = [fill(m) if i in rewritten else m for i, m in enumerate(record["messages"])]
+                record = record | {"messages": messages}
+            done.append(record)
+        return done
+
+
+class LoMo:
+    """Local Modality Substitution: replaces a part of a user's prompt by its picture; the answer stays.
+
+    Which records are rewritten depends on (seed, epoch, record id) alone, so neither batch size, nor order, nor the
+    number of workers changes anything. System and assistant turns are never rewritten; records that hold images, video
+    or audio pass through. A record whose pages cannot be right (no ink, over the pixel limit, right-to-left text, or
+    missing glyphs with `on_missing="skip-record"`) is left as text and says why. Formulas are set as their source.
+
+    Args:
+        ratio: The share of records to rewrite, 0 to 1.
+        position: `"prefix"`, `"middle"`, `"suffix"`, `"multi-span"` or `"full"`; see :func:`localize`.
+        seed: Any integer.
+        turn: Which user turn is rewritten: `"first"`, `"last"`, `"longest"` or `"all"`.
+        typesetter: What sets the pages; a `Typesetter()` by default.
+
+    Raises:
+        ValueError: An argument out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        ratio: float = 0.5,
+        position: Position = "middle",
+        seed: int = 0,
+        turn: Turn = "first",
+        typesetter: Typesetter | None = None,
+    ) -> None:
+        if not 0 <= ratio <= 1:
+            raise ValueError(f"ratio must be from 0 to 1, not {ratio!r}")
+        if position not in POSITIONS:
+            raise ValueError(f"position must be one of {', '.join(POSITIONS)}, not {position!r}")
+        if turn not in TURNS:
+            raise ValueError(f"turn must be one of {', '.join(TURNS)}, not {turn!r}")
+        self.ratio = ratio
+        self.position: Position = position
+        self.seed = seed
+        self.turn = turn
+        self.typesetter = typesetter if typesetter is not None else Typesetter()
+
+    def __call__(self, records: Sequence[Any], *, epoch: int = 0, ids: Sequence[str] | None = None) -> Interleaved:
+        """Rewrite the records that are drawn.
+
+        Args:
+            records: Dicts with `messages`, and mostly an `id`. They are not changed.
+            epoch: The pass over the data; another pass draws and places anew.
+            ids: For the records that have no `id` of their own; by default their index in `records`, which makes their
+                draw depend on the batch: give the source and position instead.
+
+        Returns:
+            As many records, with the layout of their images.
+
+        Raises:
+            ValueError: `ids` has another length than `records`.
+            MissingGlyphError: The typesetter has `on_missing="error"` and a character has no glyph.
+        """
+        names = [str(i) for i in range(len(records))] if ids is None else ids
+        if len(names) != len(records):
+            raise ValueError(f"ids has {len(names)} items for {len(records)} records")
+        plans = [self._plan(record, epoch, name) for record, name in zip(records, names, strict=True)]
+        texts = [s.text for plan in plans for segments in plan.turns.values() for s in segments if s.is_span]
+        owners = [i for i, plan in enumerate(plans) for ss in plan.turns.values() for s in ss if s.is_span]
+        try:
+            layout = self.typesetter(texts)
+        except MissingGlyphError as error:
+            raise MissingGlyphError(f"record {plans[owners[error.page]].id}: {error}", error.page) from None
+
+        problems: dict[int, Diagnostic] = {}
+        for diagnostic in layout.diagnostics:
+            if diagnostic.kind != "missing" or self.typesetter.on_missing == "skip-record":
+                problems.setdefault(owners[diagnostic.page], diagnostic)
+        for i, problem in problems.items():
+            plans[i] = plans[i].kept(problem.kind, problem.message)
+        if problems:
+            pages = [page for page, owner in enumerate(owners) if owner not in problems]
+            layout = layout.select(pages)
+
+        missing: dict[int, list[str]] = {}
+        spans = [text for text, owner in zip(texts, owners, strict=True) if owner not in problems]
+        for d in layout.diagnostics:
+            codes = (f"U+{ord(c):04X}" for c in spans[d.page][d.start : d.stop])
+            missing.setdefault(d.page, []).extend(codes)
+
+        done, page = [], 0
+        for record, plan in zip(records, plans, strict=True):
+            out, page = self._write(record, plan, epoch, layout, missing, page)
+            done.append(out)
+        return Interleaved(done, [plan.outcome for plan in plans], layout)
+
+    def is_drawn(self, record_id: str, epoch: int = 0) -> bool:
+        """Whether the draw takes a record: a function of (seed, epoch, record id) and the ratio alone."""
+        return bool(random.uniform(random.key(self.seed, epoch, record_id, 0, "rewrite"), 0) < self.ratio)
+
+    def _plan(self, record: Any, epoch: int, default_id: str) -> _Plan:
+        try:
+            check_record(record)
+        except RecordError as error:
+            return _Plan(default_id, Outcome("failed", "unusable", str(error)), {})
+        own_id = record.get("id")
+        plan = _Plan(default_id if own_id is None else str(own_id), Outcome("rewritten"), {})
+        if holds_media(record):
+            return plan.kept("holds-media", "the record holds images, video or audio already")
+        users = [i for i, message in enumerate(record["messages"]) if message["role"] == "user"]
+        if not users:
+            return _Plan(plan.id, Outcome("failed", "unusable", "no message has the role 'user'"), {})
+        if not self.is_drawn(plan.id, epoch):
+            return plan.kept("not-drawn", "not drawn")
+        texts = {i: message_text(record["messages"][i]) for i in users}
+        if self.turn == "all":
+            chosen = users
+        elif self.turn == "longest":
+            chosen = [max(users, key=lambda i: len(texts[i]))]
+        else:
+            chosen = [users[0 if self.turn == "first" else -1]]
+        turns = {i: localize(texts[i], position=self.position) for i in chosen}
+        turns = {i: segments for i, segments in turns.items() if any(s.is_span for s in segments)}
+        if not turns:
+            return plan.kept("blank", "the prompt is blank")
+        return plan._replace(turns=turns)
+
+    def _write(
+        self, record: Any, plan: _Plan, epoch: int, layout: Layout, missing: dict[int, list[str]], page: int
+    ) -> tuple[Any, int]:
+        """The output record, and the number of the next page."""
+        if plan.outcome.status == "failed":
+            return record, page
+        messages = list(record["messages"])
+        spans = []
+        for i, segments in plan.turns.items():
+            parts: list[dict[str, Any]] = []
+            for segment in segments:
+                if not segment.is_span:
+                    parts.append({"type": "text", "text": segment.text})
+                    continue
+                parts.append({"type": "image", "image": page})
+                height, width = layout.sizes[page].tolist()
+                place = {"message": i, "start": segment.start, "stop": segment.stop, "height": height, "width": width}
+                spans.append(place | {"missing": list(dict.fromkeys(missing.get(page, ())))})
+                page += 1
+            messages[i] = messages[i] | {"content": parts}
+        provenance = {
+            "version": __version__,
+            "record": plan.id,
+            "seed": self.seed,
+            "epoch": epoch,
+            "position": self.position,
+            "rewritten": bool(spans),
+            "reason": plan.outcome.reason,
+            "fonts": [self.typesetter.font.name] if spans else [],
+            "formulas": "source" if spans else "",
+            "spans": spans,
+        }
+        return record | {"messages": messages, PROVENANCE: provenance}, page
+
+
+class _Plan(NamedTuple):
+    """What is to become of a record: its id, its outcome, and the segments of the turns to rewrite."""
+
+    id: str
+    outcome: Outcome
+    turns: dict[int, list[Segment]]
+
+    def kept(self, kind: str, reason: str) -> _Plan:
+        return _Plan(self.id, Outcome("kept", kind, reason), {})
