@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         "--on-missing",
         choices=("report", "skip-record", "error"),
         default="report",
-        help="a character without a glyph: draw the font's box and say so, leave the record as text, stop (%(default)s)",
+        help="a character without a glyph: draw the font's box and say so, leave the record as text, or stop",
     )
     group.add_argument(
         "--max-pixels", type=int, default=2**24, metavar="N", help="larger pages are not made (%(default)s)"
@@ -189,7 +189,7 @@ def _fonts(arguments: argparse.Namespace) -> int:
     from gpurender.typeset.fonts import list_fonts
 
     for face in list_fonts():
-        number = f" (face {face.index})" if face.index else ""
+        number = f" (face {face.face_index})" if face.face_index else ""
         print(f"{face.family} {face.style}\t{face.file}{number}")
     return 0
 

@@ -191,7 +191,7 @@ def _check(out: Array, *groups: Any) -> None:
 
 def _has_dtype(array: Any, dtype: np.dtype[Any]) -> bool:
     if isinstance(array, np.ndarray):
-        return array.dtype == dtype
+        return bool(array.dtype == dtype)
     return str(getattr(array, "dtype", None)) == f"torch.{dtype.name}"
 
 

@@ -139,7 +139,7 @@ def write_dataset(
         raise ValueError(f"workers must be at least 1, not {workers}")
     if limit is not None and limit < 0:
         raise ValueError(f"limit must not be negative, not {limit}")
-    paths = [Path(path) for path in inputs]
+    paths = [Path(path).absolute() for path in inputs]
     for path in paths:
         if not path.is_file():
             kind = "is a folder, not a file" if path.is_dir() else "does not exist"
@@ -155,7 +155,7 @@ def write_dataset(
     batches = _batches(_lines(paths, limit))
     bar = tqdm(total=total, unit="B", unit_scale=True, disable=None if progress else True, desc="lomo")
     try:
-        with bar, (_in_process(work) if workers == 1 else _in_pool(work, workers)) as run:
+        with bar, _in_process(work) if workers == 1 else _in_pool(work, workers) as run:
             for batch in run(batches):
                 writer.add(batch)
                 bar.update(batch.size)
@@ -214,7 +214,7 @@ class _Work:
             records.append(record)
             parsed.append(line)
         # A record without an id gets one from its source and position, the same whatever the batch.
-        done = self.lomo(records, ids=[f"{Path(line.file).name}:{line.number}" for line in parsed])
+        done = self.lomo(records, ids=[f"{os.path.basename(line.file)}:{line.number}" for line in parsed])
         pages = self.renderer(done.layout).to_numpy()
         for line, record, outcome in zip(parsed, done.records, done.outcomes, strict=True):
             if outcome.status == "failed":
@@ -230,13 +230,14 @@ class _Work:
         numbers = [part["image"] for part in parts if part["type"] == "image"]
         names = {number: f"images/{line.ordinal:08d}-{k}.png" for k, number in enumerate(numbers)}
         try:
-            record, apart = to_sharegpt(record, names, Path(line.file).resolve().parent, self.out)
+            record, apart = to_sharegpt(record, names, Path(line.file).parent, self.out)
         except RecordError as error:
             self._fail(batch, line, provenance["record"], Outcome("failed", "unusable", str(error)))
             return
         record[PROVENANCE] = provenance | {"renderer": self.renderer.backend if names else "", "apart": apart}
         for number, name in names.items():
-            (self.out / name).write_bytes(encode_png(pages[number]))
+            with open(f"{self.out}/{name}", "wb") as file:
+                file.write(encode_png(pages[number]))
         batch.lines.append(_encode(record))
         batch.counts[outcome.status] += 1
         batch.counts["images"] += len(names)

@@ -41,9 +41,9 @@ class Segment(NamedTuple):
 def localize(text: str, *, position: Position = "middle") -> list[Segment]:
     """Cut a prompt into text and the span, or spans, to be rendered.
 
-    A prompt of at most three sentences is one span, whole, as in the LoMo paper; blank ones are one text segment. Longer
-    ones are cut where the position wants it, in shares of the length in characters: `"prefix"`, `"middle"` and
-    `"suffix"` are a third, `"multi-span"` two separate sixths, `"full"` everything. A cut goes to the nearest block
+    A prompt of at most three sentences is one span, whole, as in the LoMo paper; a blank one is one text segment.
+    Longer ones are cut where the position wants it, in shares of the length in characters: `"prefix"`, `"middle"`
+    and `"suffix"` are a third, `"multi-span"` two separate sixths, `"full"` everything. A cut goes to the nearest block
     boundary (where a formula meets text) within a twelfth of the text's length, else to the nearest sentence boundary
     within it, else between words (UAX #14), else between grapheme clusters; never into a formula, nor between a command
     and its arguments. The twelfth is ours; the paper gives no figure. White space at a span's ends is left to its
@@ -76,7 +76,7 @@ def _spans(text: str, position: Position) -> list[tuple[int, int]]:
     cuts = _Cuts(text)
     if cuts.sentences <= FEW_SENTENCES:
         return whole
-    spans = []
+    spans: list[tuple[int, int]] = []
     for first, last in SHARES[position]:
         start, stop = cuts.at(first), cuts.at(last)
         if start >= stop:
@@ -130,12 +130,9 @@ class _Cuts:
             return int(share) * len(self.text)
         wanted = share * len(self.text)
         near = NEAR * len(self.text)
-        for places in (self._blocks, self._sentences):
-            place = _nearest(places, wanted)
-            if place is not None and abs(place - wanted) <= near:
-                return place
-        for places in (self._lines, self._graphemes):
-            place = _nearest(places, wanted)
+        for kind in ("_blocks", "_sentences", "_lines", "_graphemes"):
+            # Asked for by name, so that what is finer than needed is never looked for.
+            place = _nearest(getattr(self, kind), wanted)
             if place is not None and abs(place - wanted) <= near:
                 return place
         # A formula spreads over all of it.

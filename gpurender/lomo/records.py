@@ -92,9 +92,9 @@ def message_text(message: Record) -> str:
 def to_sharegpt(record: Record, images: Mapping[int, str], folder: Path, out: Path) -> tuple[Record, int]:
     """A record in the form that LLaMA-Factory reads: contents are strings with one `<image>` for each path in `images`.
 
-    A literal `<image>`, `<video>`, `<audio>` or `<|image_pad|>` in a text would be counted as media. It is written with a
-    space after the `<`, which no trainer takes for a placeholder. In a record that came with `images` of its own, its
-    `<image>` markers are what they say.
+    A literal `<image>`, `<video>`, `<audio>` or `<|image_pad|>` in a text would be counted as media. It is written
+    with a space after the `<`, which no trainer takes for a placeholder. In a record that came with `images` of its
+    own, its `<image>` markers are what they say.
 
     Args:
         record: A checked record, as `LoMo` returns it: an image part holds the number of its page, or, in a record that

@@ -1,4 +1,4 @@
-"""A Layout becomes Pages: the atlas, the renderer, the images. On the CPU, without torch until a tensor is asked for."""
+"""A Layout becomes Pages: the atlas, the renderer, the images."""
 
 from gpurender.raster.atlas import Atlas, FrozenAtlasError
 from gpurender.raster.pages import Pages

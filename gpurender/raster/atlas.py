@@ -28,7 +28,7 @@ class FrozenAtlasError(LookupError):
 
 @njit(cache=True, nogil=True)
 def _look_up(xy, fonts, ids, bases, table, bearings, out_xy, out_slots, missing):
-    """Each glyph's slot and the place of its bitmap, px; returns how many distinct glyphs are missing, named once each."""
+    """Each glyph's slot and its bitmap's place, px; returns how many distinct glyphs are missing, named once each."""
     count = 0
     for g in range(len(ids)):
         quarter = (xy[g, 0] + 8) >> 4
@@ -49,8 +49,7 @@ def _look_up(xy, fonts, ids, bases, table, bearings, out_xy, out_slots, missing)
 class Atlas:
     """Glyph bitmaps, 8-bit coverage in 4 horizontal quarter-pixel phases, in one growing buffer.
 
-    A dense table a font maps (glyph, phase) to a slot. It holds what FreeType draws without hinting, bit for bit. A Latin
-    font at 20 px takes about 1 MB for its table and 250 bytes a bitmap.
+    A dense table a font maps (glyph, phase) to a slot. It holds what FreeType draws without hinting, bit for bit.
 
     Args:
         device: Where the coverage is wanted: `"cpu"`, `"cuda"`, `"cuda:1"`.
@@ -119,7 +118,7 @@ class Atlas:
         """Where a font's entries begin in the table."""
         if key not in self._faces:
             try:
-                face = freetype.Face(key.file, key.index)
+                face = freetype.Face(key.file, key.face_index)
             except (freetype.FT_Exception, OSError) as error:
                 raise ValueError(f"font file {key.file!r} cannot be read: {error}") from error
             face.set_char_size(round(key.size * 64))

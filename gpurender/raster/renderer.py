@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ class Renderer:
         starts = np.concatenate([[0], np.cumsum(areas)])
         colors = self._convert(layout.picture_pixels[:, :3])
         planes = [np.empty(0, np.uint8)]
-        for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        for start, stop in itertools.pairwise(starts.tolist()):
             planes += [colors[start:stop].T.ravel(), layout.picture_pixels[start:stop, 3]]
         pixels: Any = np.concatenate(planes)
         if self.device != "cpu":

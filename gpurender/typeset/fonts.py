@@ -28,7 +28,7 @@ class FontFace(NamedTuple):
     family: str
     style: str
     file: str
-    index: int
+    face_index: int
 
 
 def _folders() -> Iterator[Path]:
@@ -57,7 +57,9 @@ def _faces(file: Path) -> Iterator[FontFace]:
             return
         count = face.num_faces
         if face.is_scalable:
-            family, style = (name.decode("utf-8", "replace") for name in (face.family_name or b"", face.style_name or b""))
+            family, style = (
+                name.decode("utf-8", "replace") for name in (face.family_name or b"", face.style_name or b"")
+            )
             yield FontFace(family, style, str(file), index)
         index += 1
 
@@ -75,8 +77,8 @@ def find_font(name: str) -> FontFace:
     """The face that a name means.
 
     Args:
-        name: A file (`"fonts/My.ttf"`), a family (`"DejaVu Sans"`), a family and style (`"DejaVu Sans Bold"`), or one of
-            `"sans"`, `"serif"`, `"monospace"` (DejaVu, which is always there). Case does not matter.
+        name: A file (`"fonts/My.ttf"`), a family (`"DejaVu Sans"`), a family and style (`"DejaVu Sans Bold"`), or
+            `"sans"`, `"serif"` or `"monospace"` (DejaVu, which is always there). Case does not matter.
 
     Raises:
         ValueError: Nothing of that name is found, or the file is not a font; the message names what comes near.
@@ -117,12 +119,12 @@ class Font:
     """
 
     def __init__(self, face: FontFace, size: float) -> None:
-        self.key = FontKey(face.file, face.index, float(size))
+        self.key = FontKey(face.file, face.face_index, float(size))
         self.name = f"{face.family} {face.style}".removesuffix(" Book").removesuffix(" Regular")
         try:
             blob = uharfbuzz.Blob.from_file_path(face.file)
-            self.shaper = uharfbuzz.Font(uharfbuzz.Face(blob, face.index))
-            self._outlines = freetype.Face(face.file, face.index)
+            self.shaper = uharfbuzz.Font(uharfbuzz.Face(blob, face.face_index))
+            self._outlines = freetype.Face(face.file, face.face_index)
         except (freetype.FT_Exception, uharfbuzz.HarfBuzzError, OSError) as error:
             raise ValueError(f"font file {face.file!r} cannot be read: {error}") from error
         scale = round(size * 64)

@@ -14,7 +14,7 @@ class FontKey(NamedTuple):
     """What identifies a rasterised font, the same in every process."""
 
     file: str
-    index: int  # of the face in its file
+    face_index: int  # in its file
     size: float  # px per em
 
 

@@ -2,12 +2,12 @@ r"""Where LaTeX is in a text: the one scanner, used by typesetting and by span l
 
 What counts as a formula, read from left to right, each beginning where the last one ended:
 
-- `$$..$$`, `\[..\]`, `\(..\)`, and `$..$`. Dollars have no blank line inside, `$$` but at its very end. As in Pandoc, an
-  opening `$` has no space after it, a closing one no space before it and no digit after it; spaces on both sides (`$ x $`)
-  are also taken where no word stands between. A `$` inside braces, as in `\mbox{..}` and `\text{..}`, belongs to the formula
-  around it.
-- Two prices are not a formula: what stands between single dollars and reads as prose, with two words in a row or letters
-  that are neither Latin nor Greek, is none (`$5 for the cat and 3$`).
+- `$$..$$`, `\[..\]`, `\(..\)`, and `$..$`. Dollars have no blank line inside, `$$` but at its very end. As in Pandoc,
+  an opening `$` has no space after it, a closing one no space before it and no digit after it; spaces on both sides
+  (`$ x $`) are also taken where no word stands between. A `$` inside braces, as in `\mbox{..}` and `\text{..}`, belongs
+  to the formula around it.
+- Two prices are not a formula: what stands between single dollars and reads as prose, with two words in a row or
+  letters that are neither Latin nor Greek, is none (`$5 for the cat and 3$`).
 - `\begin{..}..\end{..}` of an environment that sets maths or a table.
 - A bare command with its arguments: `\frac{a}{b}`, `\sqrt[3]{x}`, `\alpha_{1}`.
 
@@ -36,8 +36,10 @@ class Formula(NamedTuple):
 
 
 ENVIRONMENTS = frozenset(
-    "align alignat aligned alignedat array bmatrix Bmatrix cases displaymath dcases eqnarray equation flalign gather "
-    "gathered math matrix multline pmatrix rcases smallmatrix split subequations tabular tabularx vmatrix Vmatrix".split()
+    """
+    align alignat aligned alignedat array bmatrix Bmatrix cases displaymath dcases eqnarray equation flalign gather
+    gathered math matrix multline pmatrix rcases smallmatrix split subequations tabular tabularx vmatrix Vmatrix
+    """.split()  # noqa: SIM905
 )
 
 # One step of the reader: an escaped character, a command, a delimiter, a brace, a blank line, a code fence.

@@ -140,12 +140,13 @@ def _set_pages(
             left, top = min(left, ink_left), min(top, ink_top)
             right, bottom = max(right, ink_right), max(bottom, ink_bottom)
         sizes[n, 0] = bottom - top + 2 * margin
-        sizes[n, 1] = right - left + 2 * margin
+        # Ink that hangs over the text's edge takes from the margin before it widens the page.
+        sizes[n, 1] = max(right - left, min(right - left + 2 * margin, width))
         if sizes[n, 0] * sizes[n, 1] > max_pixels:
             notes[n] = 2
             g_out = glyph_offsets[n]
             w_out = word_offsets[n]
-        shift_x, shift_y = margin - left, margin - top
+        shift_x, shift_y = (sizes[n, 1] - (right - left)) // 2 - left, margin - top
         for k in range(glyph_offsets[n], g_out):
             out_xy[k, 0] += shift_x * 64
             out_xy[k, 1] += shift_y * 64
@@ -179,8 +180,8 @@ class Typesetter:
         font: A family, a file, or `"sans"`, `"serif"`, `"monospace"`; see `gpurender fonts`.
         size: px per em.
         line_height: px from baseline to baseline.
-        width: px, margins included, at which lines wrap. Ink that hangs over is kept, and may widen a page.
-        margin: px around the text.
+        width: px, margins included, at which lines wrap.
+        margin: px around the text; ink that hangs over the text's edge takes from it, and is never cut off.
         trim: Shrink each page to its ink plus `margin`; otherwise pages are `width` wide and whole lines high.
         on_missing: A character no font has is drawn as the font's missing-glyph box and reported (`"report"`); so it is
             by `"skip-record"`, which tells LoMo to leave the record as text; or it raises (`"error"`).
@@ -311,9 +312,7 @@ class Typesetter:
             word_offsets=word_offsets,
         ), notes
 
-    def _diagnose(
-        self, texts: Sequence[str], tokens: Tokens, layout: Layout, notes: np.ndarray
-    ) -> list[Diagnostic]:
+    def _diagnose(self, texts: Sequence[str], tokens: Tokens, layout: Layout, notes: np.ndarray) -> list[Diagnostic]:
         found = []
         for page in np.flatnonzero(notes).tolist():
             height, width = layout.sizes[page].tolist()
@@ -327,7 +326,9 @@ class Typesetter:
         flags = np.where(tokens.words >= 0, self._cache.flags[tokens.words], 0)
         flagged = np.flatnonzero(flags)
         spans: list[tuple[int, str, int, int]] = []
-        for t, page in zip(flagged.tolist(), (np.searchsorted(tokens.starts, flagged, "right") - 1).tolist(), strict=True):
+        for t, page in zip(
+            flagged.tolist(), (np.searchsorted(tokens.starts, flagged, "right") - 1).tolist(), strict=True
+        ):
             begin = int(tokens.begins[t])
             if flags[t] & MISSING:
                 ranges = self._cache.missing[int(tokens.words[t])]

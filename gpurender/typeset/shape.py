@@ -1,10 +1,12 @@
 """Shaping: a text becomes words, spaces, tabs and line ends; a word is shaped by HarfBuzz once, on first sight.
 
-A word is what stands between spaces, tabs and line ends. Fonts whose kerning involves the space glyph lose that kerning.
+A word is what stands between spaces, tabs and line ends; where a font kerns with its space glyph, that kerning is lost.
 The cache is a hash table over growable arrays: an unseen word costs its own shaping and nothing else.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import uharfbuzz
@@ -27,7 +29,9 @@ MISSING, RIGHT_TO_LEFT = 1, 2
 class Tokens:
     """The words, spaces, tabs and line ends of N texts: arrays over tokens, `starts` [N + 1] into them."""
 
-    def __init__(self, kinds: np.ndarray, begins: np.ndarray, lengths: np.ndarray, words: np.ndarray, starts: np.ndarray):
+    def __init__(
+        self, kinds: np.ndarray, begins: np.ndarray, lengths: np.ndarray, words: np.ndarray, starts: np.ndarray
+    ):
         self.kinds = kinds  # [T] uint8
         self.begins = begins  # [T] int32: first character, in its text
         self.lengths = lengths  # [T] int32: characters
@@ -224,9 +228,7 @@ class WordCache:
             self.inks[used:end] = table[:, 5:]
         self._shaped = self._count
 
-    def _shape(
-        self, word: int, codes: list[int], ids: list[int], columns: list[tuple[int, ...]]
-    ) -> tuple[int, int]:
+    def _shape(self, word: int, codes: list[int], ids: list[int], columns: list[tuple[int, ...]]) -> tuple[int, int]:
         """Shape one word, append its glyphs, and return its advance and flags."""
         buffer = self._buffer
         buffer.reset()
@@ -250,11 +252,7 @@ class WordCache:
         flags = RIGHT_TO_LEFT if buffer.direction == "rtl" else 0
         if any(glyph == 0 for glyph, _ in glyphs):
             flags |= MISSING
-            ends = {a: b for a, b in _pairs(sorted({cluster for _, cluster in glyphs}) + [len(codes)])}
+            ends = dict(pairwise([*sorted({cluster for _, cluster in glyphs}), len(codes)]))
             lost = sorted({cluster for glyph, cluster in glyphs if glyph == 0})
             self.missing[word] = [(cluster, ends[cluster]) for cluster in lost]
         return pen, flags
-
-
-def _pairs(values: list[int]) -> zip[tuple[int, int]]:
-    return zip(values, values[1:], strict=False)

@@ -61,37 +61,37 @@ def blend16(_: Any, out: Any, at: Any, coverage: Any, index: Any, source: Any) -
 
 
 @njit(inline="always")
-def over(a: int, s: int, d: int) -> int:
+def over(a, s, d):
     """Porter-Duff "over" on opaque paper, rounded as DESIGN states it."""
     return (a * s + (255 - a) * d + 127) // 255
 
 
 @njit(inline="always")
-def overlap(low: int, high: int, pixel: int) -> int:
+def overlap(low, high, pixel):
     """How much of pixel [64 p, 64 p + 64) the interval [low, high) covers, in 1/64 px."""
     return max(0, min(high, pixel * 64 + 64) - max(low, pixel * 64))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def composite(
-    out: np.ndarray,
-    sizes: np.ndarray,
-    starts: np.ndarray,
-    backgrounds: np.ndarray,
-    glyph_xy: np.ndarray,
-    glyph_slots: np.ndarray,
-    glyph_colors: np.ndarray,
-    glyph_starts: np.ndarray,
-    coverage: np.ndarray,
-    slots: np.ndarray,
-    rule_boxes: np.ndarray,
-    rule_colors: np.ndarray,
-    rule_starts: np.ndarray,
-    picture_boxes: np.ndarray,
-    picture_pixels: np.ndarray,
-    picture_at: np.ndarray,
-    picture_starts: np.ndarray,
-) -> None:
+    out,
+    sizes,
+    starts,
+    backgrounds,
+    glyph_xy,
+    glyph_slots,
+    glyph_colors,
+    glyph_starts,
+    coverage,
+    slots,
+    rule_boxes,
+    rule_colors,
+    rule_starts,
+    picture_boxes,
+    picture_pixels,
+    picture_at,
+    picture_starts,
+):
     """Paint every page into `out`; see `gpurender.kernels.composite` for the arguments."""
     channels = backgrounds.shape[1]
     for n in range(sizes.shape[0]):

@@ -56,13 +56,15 @@ def composite(
         page.copy_(backgrounds[n, :, None, None].expand_as(page))
 
         for r in range(int(rule_starts[n]), int(rule_starts[n + 1])):
-            x, y, alpha = rule_coverage(*rule_boxes[r].tolist(), like=page)
+            left, top, right, bottom = rule_boxes[r].tolist()
+            x, y, alpha = rule_coverage(left, top, right, bottom, like=page)
             over(page, x, y, alpha, rule_colors[r, :, None, None].to(page.device))
 
         for g in range(int(glyph_starts[n]), int(glyph_starts[n + 1])):
             start, rows, columns, stride = slots[glyph_slots[g]].tolist()
             bitmap = coverage[start : start + rows * stride].view(rows, stride)[:, :columns]
-            over(page, *glyph_xy[g].tolist(), bitmap, glyph_colors[g, :, None, None].to(page.device))
+            x, y = glyph_xy[g].tolist()
+            over(page, x, y, bitmap, glyph_colors[g, :, None, None].to(page.device))
 
         for p in range(int(picture_starts[n]), int(picture_starts[n + 1])):
             x, y, columns, rows = picture_boxes[p].tolist()

@@ -98,7 +98,9 @@ def naive(scene):
                     over(glyphs.xy[g, 1] + y, glyphs.xy[g, 0] + x, a, glyphs.colors[g])
         for p in range(pictures.starts[n], pictures.starts[n + 1]):
             left, top, columns, rows = pictures.boxes[p].tolist()
-            planes = pictures.pixels[pictures.at[p] :][: (page.shape[0] + 1) * rows * columns].reshape(-1, rows, columns)
+            planes = pictures.pixels[pictures.at[p] :][: (page.shape[0] + 1) * rows * columns].reshape(
+                -1, rows, columns
+            )
             for y in range(rows):
                 for x in range(columns):
                     over(top + y, left + x, int(planes[-1, y, x]), planes[:-1, y, x])
@@ -139,9 +141,7 @@ def test_no_items_and_no_pages(backend):
 def test_draw_order_is_kept_within_a_tile():
     """The last opaque glyph wins, whatever the order of slots, in every backend."""
     scene = list(make_scene(1, pages=1, glyphs=2, rules=1, pictures=0))
-    scene[0] = kernels.Canvas(
-        np.array([[20, 20]], np.int32), np.array([0, 400], np.int64), np.array([[255]], np.uint8)
-    )
+    scene[0] = kernels.Canvas(np.array([[20, 20]], np.int32), np.array([0, 400], np.int64), np.array([[255]], np.uint8))
     solid = np.full((4, 16), 0, np.uint8)
     solid[:, :4] = 255
     scene[2] = kernels.Bitmaps(solid.ravel(), np.array([[0, 4, 4, 16]], np.int64))

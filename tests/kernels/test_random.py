@@ -5,12 +5,11 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from hypothesis import given
-from hypothesis import strategies as st
-
 from gpurender.kernels import random
 from gpurender.kernels.cpu import random as cpu_random
 from gpurender.kernels.triton import random as triton_random
+from hypothesis import given
+from hypothesis import strategies as st
 
 WORDS = st.integers(0, 2**32 - 1)
 ELEMENTS = np.concatenate([np.arange(100), 2 ** np.arange(32, 62), [2**63 - 1]]).astype(np.int64)
