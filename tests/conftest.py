@@ -1,9 +1,34 @@
-"""Shared set-up: Triton kernels run in Triton's interpreter where no GPU is."""
+"""Shared set-up: Triton kernels run in Triton's interpreter where no GPU is; real prompts where they are at hand."""
 
+import json
 import os
+from pathlib import Path
 
+import pytest
 import torch
 
 # Read when kernels are imported, so it must stand before any of them is.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+DATA = Path(os.environ.get("GPURENDER_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def prompts():
+    """`prompts(name)`: the first user turns of a file of real prompts; skips where the file is missing."""
+
+    def load(name):
+        path = DATA / f"{name}.jsonl"
+        if not path.is_file():
+            pytest.skip(f"{path} is missing; set GPURENDER_DATA to a folder of prompt files")
+        lines = path.read_bytes().splitlines()
+        return [json.loads(line)["messages"][0]["content"] for line in lines]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def examples():
+    """The path of the shipped prompts."""
+    return Path(__file__).parents[1] / "examples" / "prompts.jsonl"

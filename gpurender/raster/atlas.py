@@ -27,12 +27,19 @@ class FrozenAtlasError(LookupError):
 
 
 @njit(cache=True, nogil=True)
-def _look_up(xy, fonts, ids, bases, table, bearings, out_xy, out_slots, missing):
-    """Each glyph's slot and its bitmap's place, px; returns how many distinct glyphs are missing, named once each."""
+def _look_up(xy, fonts, ids, bases, ends, table, bearings, out_xy, out_slots, missing):
+    """Each glyph's slot and its bitmap's place, px; returns how many distinct glyphs are missing, named once each.
+
+    Returns -1 - g if glyph g is none of its font's.
+    """
     count = 0
     for g in range(len(ids)):
         quarter = (xy[g, 0] + 8) >> 4
+        if fonts[g] >= len(bases):
+            return -1 - g
         entry = bases[fonts[g]] + (np.int64(ids[g]) << 2) + (quarter & 3)
+        if entry >= ends[fonts[g]]:
+            return -1 - g
         slot = table[entry]
         if slot < 0:
             if slot == -1:
@@ -88,18 +95,25 @@ class Atlas:
             ValueError: A font file cannot be read any more, or has no such glyph.
         """
         bases = np.array([self._base(key) for key in layout.fonts], np.int64)
+        ends = bases + np.array([self._faces[key][0].num_glyphs * PHASES for key in layout.fonts], np.int64)
         glyphs = len(layout.glyph_ids)
         xy, slots = np.empty((glyphs, 2), np.int32), np.empty(glyphs, np.int32)
         missing = np.empty(glyphs, np.int64)
-        source = (layout.glyph_xy, layout.glyph_fonts, layout.glyph_ids)
-        count = _look_up(*source, bases, self._table, self._bearings, xy, slots, missing)
+        source = (layout.glyph_xy, layout.glyph_fonts, layout.glyph_ids, bases, ends)
+        count = _look_up(*source, self._table, self._bearings, xy, slots, missing)
+        if count < 0:
+            number, glyph = int(layout.glyph_fonts[-1 - count]), int(layout.glyph_ids[-1 - count])
+            if number >= len(layout.fonts):
+                raise ValueError(f"glyph_fonts holds {number}, but the layout has {len(layout.fonts)} fonts")
+            key = layout.fonts[number]
+            raise ValueError(f"font file {key.file!r} has no glyph {glyph}, only {self._faces[key][0].num_glyphs}")
         if count:
             try:
                 self._rasterise(layout, bases, missing[:count])
             finally:
                 # What an interruption or an error left out is absent again, not "seen".
                 self._table[self._table < 0] = _ABSENT
-            _look_up(*source, bases, self._table, self._bearings, xy, slots, missing)
+            _look_up(*source, self._table, self._bearings, xy, slots, missing)
         return xy, slots
 
     def bitmaps(self) -> Bitmaps:
@@ -132,8 +146,6 @@ class Atlas:
             face, base = self._faces[key]
             glyph = int(layout.glyph_ids[g])
             phase = int((layout.glyph_xy[g, 0] + 8) >> 4) & 3
-            if glyph >= face.num_glyphs:
-                raise ValueError(f"font file {key.file!r} has {face.num_glyphs} glyphs, none numbered {glyph}")
             if self.frozen:
                 raise FrozenAtlasError(f"glyph {glyph} of {key.file!r} at {key.size} px is not in the frozen atlas")
             face.set_transform(freetype.Matrix(0x10000, 0, 0, 0x10000), freetype.Vector(16 * phase, 0))

@@ -1,0 +1,126 @@
+"""Span localisation: nothing is lost, no formula is cut, and the span is about what the position asks for."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gpurender import localize
+from gpurender.lomo.localize import POSITIONS
+from gpurender.typeset.maths import find_formulas
+
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(["A sentence here. ", "Another one! ", "Why? ", "\n\n", "    indented\n", "word ", "- item\n"]),
+        st.sampled_from(["$x + 1 = 2$", "$$\\frac{a}{b}$$", "\\(y\\)", "\\frac{1}{2} ", "$5 ", "\\begin{cases}a\\end{cases}"]),
+        st.text(max_size=12),
+    ),
+    max_size=30,
+).map("".join)
+LONG = "One goes first. Two comes next. Three is after it. Four is here. Five follows. Six is the last of them. "
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@given(text=PIECES)
+@example(text="\ud800. b. c. d. e")
+@example(text="a" * 1000)
+@example(text=". . . . . .")
+def test_segments_rejoin_and_cut_no_formula(position, text):
+    segments = localize(text, position=position)
+    assert "".join(s.text for s in segments) == text
+    at = 0
+    for segment in segments:
+        assert segment.start == at < segment.stop
+        assert segment.text == text[segment.start : segment.stop]
+        at = segment.stop
+    assert at == len(text)
+    assert any(s.is_span for s in segments) == bool(text.strip())
+    assert not any(s.is_span and s.text.isspace() for s in segments)
+    for start, stop, _ in find_formulas(text):
+        assert not any(start < s.start < stop for s in segments)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_at_most_three_sentences_are_one_span(position):
+    text = "First one. Is $x. Y$ in it? Third!"
+    assert [s.is_span for s in localize(text, position=position)] == [True]
+
+
+def spans(text, position):
+    return [s for s in localize(text, position=position) if s.is_span]
+
+
+def test_positions_take_their_shares():
+    text = LONG * 10
+    size = len(text)
+    for position, places in {
+        "prefix": [(0, 1 / 3)],
+        "middle": [(1 / 3, 2 / 3)],
+        "suffix": [(2 / 3, 1)],
+        "multi-span": [(2 / 9, 7 / 18), (11 / 18, 7 / 9)],
+        "full": [(0, 1)],
+    }.items():
+        found = spans(text, position)
+        assert len(found) == len(places)
+        for span, (start, stop) in zip(found, places, strict=True):
+            assert abs(span.start - start * size) <= size / 12
+            assert abs(span.stop - stop * size) <= size / 12
+            # Cut between sentences, the white space left outside.
+            assert span.text[-1] in ".\x20"
+            assert text[: span.start].rstrip().endswith(".") or span.start == 0
+
+
+def test_cuts_prefer_the_edges_of_formulas():
+    text = "One is. Two is too. Three is it. So $a = b + c + d$ here. And then $e = f$ too. The end of it. Is it?"
+    assert abs(text.index("So $") - len(text) / 3) < abs(text.index("$a") - len(text) / 3) < len(text) / 12
+    (span,) = spans(text, "middle")
+    assert span.text.startswith("$a = b")
+
+
+def test_a_formula_over_the_middle_is_the_span():
+    formula = "$" + "x + " * 200 + "y$"
+    text = f"One. Two. Three. {formula} Four. Five."
+    (span,) = spans(text, "middle")
+    assert span.text == formula
+
+
+def test_long_sentences_are_cut_at_words():
+    text = "One. Two. Three. " + "Word " * 300
+    (span,) = spans(text, "middle")
+    assert set(span.text.split()) == {"Word"}
+    assert len(span.text) == pytest.approx(len(text) / 3, rel=0.02)
+
+
+def test_long_words_are_cut_between_graphemes():
+    text = "One. Two. Three. E" + "e\u0301" * 500
+    (span,) = spans(text, "middle")
+    assert len(span.text) % 2 == 0
+    assert span.text.startswith("e")
+
+
+def test_white_space_is_left_to_the_neighbours_but_not_indentation():
+    text = "def f(x):\n" * 4 + "    if x:\n        return 1.\n" * 2 + "more of it\n" * 4
+    for position in ("prefix", "middle", "suffix"):
+        (span,) = spans(text, position)
+        assert span.text == span.text.rstrip()
+        assert span.start == 0 or text[span.start - 1] == "\n"
+    assert any(s.text.startswith("    ") for p in POSITIONS for s in spans(text, p))
+
+
+def test_blank_and_empty():
+    assert localize("") == []
+    assert [s.is_span for s in localize(" \n\t")] == [False]
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="position must be one of prefix, middle, suffix, multi-span, full, not 'end'"):
+        localize("a", position="end")
+    with pytest.raises(TypeError, match="text must be a str, not bytes"):
+        localize(b"a")
+
+
+def test_real_prompts(prompts):
+    for name in ("gsm8k", "college_math", "human_eval", "alpaca_en", "mgsm"):
+        for text in prompts(name)[:500]:
+            segments = localize(text)
+            assert "".join(s.text for s in segments) == text
+            assert sum(s.is_span for s in segments) == 1

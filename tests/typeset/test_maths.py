@@ -1,0 +1,98 @@
+"""The LaTeX scanner: what is a formula, what is not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpurender.typeset.maths import find_formulas
+
+SCRAPS = st.lists(
+    st.one_of(
+        st.sampled_from(["$", "$$", "\\(", "\\)", "\\[", "\\]", "\\$", "\\\\", "{", "}", "[", "]", "\n\n", "```\n"]),
+        st.sampled_from(["\\text{", "\\frac", "\\begin{align}", "\\end{align}", "_", "^", "x", " ", "5", "and so"]),
+        st.text(max_size=3),
+    ),
+    max_size=40,
+).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"Solve $x+1=2$ and $$y=3$$.", ["$x+1=2$", "$$y=3$$"]),
+        (r"\(x\) then \[y\\[2pt]z\]", [r"\(x\)", r"\[y\\[2pt]z\]"]),
+        (r"\begin{align*}a&=b\\\end{align*}!", [r"\begin{align*}a&=b\\\end{align*}"]),
+        (
+            r"\begin{matrix}\begin{matrix}a\end{matrix}\end{matrix} b",
+            [r"\begin{matrix}\begin{matrix}a\end{matrix}\end{matrix}"],
+        ),
+        (r"a \frac{a}{b} \sqrt[3]{x} \alpha_{1}^2 b", [r"\frac{a}{b}", r"\sqrt[3]{x}", r"\alpha_{1}^2"]),
+        (r"$\mbox{if $x>0$}$ then $y$", [r"$\mbox{if $x>0$}$", "$y$"]),
+        (r"$2 \text{ apples and pears}$", [r"$2 \text{ apples and pears}$"]),
+        ("$ x + y $ spaced", ["$ x + y $"]),
+        ("$$\na\n\n$$ b", ["$$\na\n\n$$"]),
+        (r"\$5 and \$6 but $x$", ["$x$"]),
+        ("a $10 bill, $x$, and 10$.", ["$x$"]),
+    ],
+)
+def test_formulas(text, expected):
+    assert [text[f.start : f.stop] for f in find_formulas(text)] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "costs $5 and $10",
+        "US$5-$10",
+        "$5 for the cat and 3$",
+        "He has $80,000. The bank lends $50,000 at 5%.",
+        "von $ 5 bis $ 10",
+        "цена 50 $ или больше, всего 80 $",
+        "$3.00で売っている。1ガロンごとに$",
+        "$a\n\nb$",
+        "$$",
+        "$",
+        "$ $",
+        "```\n$x$\n```",
+        "```sh\necho $HOME:$PATH",
+        "price: $",
+        "\\",
+    ],
+)
+def test_not_formulas(text):
+    assert find_formulas(text) == []
+
+
+def test_kinds():
+    text = r"$a$ \(b\) $$c$$ \[d\] \begin{cases}e\end{cases} \frac{1}{2}"
+    kinds = [f.kind for f in find_formulas(text)]
+    assert kinds == ["inline", "inline", "display", "display", "environment", "command"]
+
+
+@given(SCRAPS)
+def test_formulas_are_in_order_inside_and_apart(text):
+    at = 0
+    for start, stop, _ in find_formulas(text):
+        assert at <= start < stop <= len(text)
+        at = stop
+
+
+def test_no_price_of_the_word_problems_is_a_formula(prompts):
+    for text in prompts("gsm8k") + prompts("mgsm"):
+        assert find_formulas(text) == [], text
+
+
+def test_no_dollar_of_the_exercises_is_left_over(prompts):
+    for text in prompts("college_math"):
+        rest = text
+        for start, stop, _ in reversed(find_formulas(text)):
+            rest = rest[:start] + rest[stop:]
+        assert "$" not in rest, text
+
+
+@pytest.mark.parametrize(
+    "scrap", ["$", "${", "\\(", "$\\text{", "\\frac{", "x$ ", "\\begin{align}", "\\a[", "$$\n\n", "```\n$x$\n```\n", "{"]
+)
+def test_hostile_texts_end(scrap):
+    """Quadratic time would take hours here."""
+    find_formulas(scrap * 100_000)
