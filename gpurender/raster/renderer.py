@@ -50,6 +50,11 @@ class Renderer:
         self.device = str(device)
         self.backend: Any = kernels.choose_backend(backend, self.device)
         self.channels = channels
+        if self.device != "cpu":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise ValueError(f"device {self.device!r} is not there: torch finds no CUDA GPU")
         self.atlas = atlas if atlas is not None else Atlas(device=self.device)
         if self.atlas.device != self.device:
             raise ValueError(f"the atlas is on {self.atlas.device!r}, the renderer on {self.device!r}")

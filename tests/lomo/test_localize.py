@@ -11,7 +11,9 @@ from gpurender.typeset.maths import find_formulas
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(["A sentence here. ", "Another one! ", "Why? ", "\n\n", "    indented\n", "word ", "- item\n"]),
-        st.sampled_from(["$x + 1 = 2$", "$$\\frac{a}{b}$$", "\\(y\\)", "\\frac{1}{2} ", "$5 ", "\\begin{cases}a\\end{cases}"]),
+        st.sampled_from(
+            ["$x + 1 = 2$", "$$\\frac{a}{b}$$", "\\(y\\)", "\\frac{1}{2} ", "$5 ", "\\begin{cases}a\\end{cases}"]
+        ),
         st.text(max_size=12),
     ),
     max_size=30,

@@ -128,7 +128,11 @@ def test_content_parts_are_one_text():
     [
         {"images": ["a.png"]},
         {"videos": ["a.mp4"]},
-        {"messages": [{"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "?"}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "?"}]}
+            ]
+        },
     ],
 )
 def test_records_with_media_pass_through(fields):
@@ -165,7 +169,13 @@ def test_a_bad_record_costs_itself_alone(bad, reason):
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("", "blank"), (" \n ", "blank"), ("\u200b", "blank"), ("שלום", "direction"), ("a long line\n" * 20_000, "oversize")],
+    [
+        ("", "blank"),
+        (" \n ", "blank"),
+        ("\u200b", "blank"),
+        ("שלום", "direction"),
+        ("a long line\n" * 20_000, "oversize"),
+    ],
 )
 def test_what_cannot_be_a_page_stays_text(text, kind):
     done = LoMo(ratio=1, position="full")([record(id="a"), record(text, id="bad"), record(id="b")])

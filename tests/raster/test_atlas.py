@@ -75,7 +75,7 @@ def test_a_page_is_freetypes_bitmaps_painted_over(backend):
 
 @pytest.mark.parametrize("margin", [0, 8])
 def test_pages_are_trimmed_to_freetypes_boxes(margin):
-    """The layout knows the ink box before a pixel exists: no ink is cut, and no empty row or column of boxes is left."""
+    """The layout knows the ink box before a pixel exists: no ink is cut, and no row or column stays empty."""
     layout = Typesetter(margin=margin, width=500)([TEXT, "jjj", "_", "'", "x" * 100, "AVA\nWAW"])
     atlas = Atlas()
     xy, slots = atlas.place(layout)

@@ -91,7 +91,8 @@ def test_no_dollar_of_the_exercises_is_left_over(prompts):
 
 
 @pytest.mark.parametrize(
-    "scrap", ["$", "${", "\\(", "$\\text{", "\\frac{", "x$ ", "\\begin{align}", "\\a[", "$$\n\n", "```\n$x$\n```\n", "{"]
+    "scrap",
+    ["$", "${", "\\(", "$\\text{", "\\frac{", "x$ ", "\\begin{align}", "\\a[", "$$\n\n", "```\n$x$\n```\n", "{"],
 )
 def test_hostile_texts_end(scrap):
     """Quadratic time would take hours here."""

@@ -1,0 +1,108 @@
+"""The command line: what it prints, what it returns, and that it answers before it loads anything heavy."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gpurender.cli import main
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from gpurender.cli import main\n"
+        "try: main(['lomo', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numba', 'numpy', 'PIL', 'uharfbuzz', 'freetype'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    for option in ("--ratio", "--position", "--seed", "--width", "--font", "--size", "--line-height", "--limit"):
+        assert option in run.stdout
+    assert "--workers" in run.stdout
+    assert "--backend" in run.stdout
+
+
+def test_version_and_no_command(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("gpurender 0.")
+    assert main([]) == 2
+    assert "lomo" in capsys.readouterr().out
+
+
+def test_render(tmp_path, capsys, monkeypatch):
+    page = tmp_path / "page.png"
+    assert main(["render", "Hello, world", "-o", str(page)]) == 0
+    with Image.open(page) as image:
+        assert image.mode == "L"
+        small = image.size
+        assert np.array(image).min() == 0
+    assert f"{small[0]} x {small[1]} px" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdin", io.StringIO("from a pipe"))
+    assert main(["render", "-", "-o", str(page), "--size", "40", "--font", "monospace"]) == 0
+    with Image.open(page) as image:
+        assert image.size[1] > small[1]
+
+
+def test_render_reports_what_is_missing(tmp_path, capsys):
+    assert main(["render", "中", "-o", str(tmp_path / "a.png")]) == 0
+    assert "missing: DejaVu Sans has no glyph for U+4E2D" in capsys.readouterr().err
+    assert main(["render", "中", "-o", str(tmp_path / "b.png"), "--on-missing", "error"]) == 1
+    assert "error: DejaVu Sans has no glyph for U+4E2D" in capsys.readouterr().err
+    assert not (tmp_path / "b.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--font", "Nothing Like It"], "no font named 'Nothing Like It'"),
+        (["--width", "3"], "width must be from"),
+        (["--max-pixels", "10"], "is over max_pixels=10"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, capsys, arguments, message):
+    assert main(["render", "text", "-o", str(tmp_path / "a.png"), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("gpurender: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_triton_without_a_gpu_is_an_error_not_a_fallback(tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    code = "import os; os.environ.pop('TRITON_INTERPRET', 0); from gpurender.cli import main; main()"
+    command = [sys.executable, "-c", code, "render", "a", "-o", str(tmp_path / "a.png"), "--backend", "triton"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert "Traceback" not in run.stderr
+    assert "gpurender: error: device 'cuda' is not there" in run.stderr
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_fonts(capsys):
+    assert main(["fonts"]) == 0
+    assert "DejaVu Sans Book\t" in capsys.readouterr().out
+
+
+def test_lomo(tmp_path, capsys):
+    source, out = tmp_path / "a.jsonl", tmp_path / "out"
+    source.write_text('{"messages": [{"role": "user", "content": "Hi!"}]}\nbroken\n')
+    assert main(["lomo", str(source), "-o", str(out), "--ratio", "1", "--seed", "5"]) == 0
+    told = capsys.readouterr().out
+    assert "2 records read: 1 rewritten, 0 kept as text, 1 failed; 1 images" in told
+    assert "1 could not be used; the first: " in told
+    assert "a.jsonl:2: not JSON" in told
+    assert json.loads((out / "data.jsonl").read_text())["gpurender"]["seed"] == 5
+    assert main(["lomo", str(source), "-o", str(out), "--strict"]) == 1
+    assert "a.jsonl:2: not JSON" in capsys.readouterr().err
+    assert main(["lomo", str(tmp_path / "none"), "-o", str(out)]) == 1
+    assert f"gpurender: error: {tmp_path / 'none'}: input does not exist" in capsys.readouterr().err
+    assert main(["lomo", str(source), "-o", str(source)]) == 1
+    assert "output is a file, not a folder" in capsys.readouterr().err
