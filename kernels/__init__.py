@@ -1,6 +1,6 @@
 """Device side: operations on arrays alone. Each checks its arguments once, here, and chooses a backend.
 
-`backend="auto"` takes `"triton"` for a tensor on a CUDA device and `"cpu"` (numba) for everything else; a backend
+`backend="auto"` takes `"triton"` on a CUDA device, `"cpu"` (numba) on the CPU and `"reference"` elsewhere; a backend
 named explicitly never falls back. :func:`choose_backend` tells the choice.
 
 What decides sizes and places (the *plan*) lies on the CPU; pixels (`out`, the atlas' coverage, pictures) lie on the
@@ -90,7 +90,7 @@ def choose_backend(backend: str, device: str) -> str:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     on_cuda = device.startswith("cuda")
     if backend == "auto":
-        return "triton" if on_cuda else "cpu"
+        return "triton" if on_cuda else "cpu" if device == "cpu" else "reference"
     if backend == "cpu" and device != "cpu":
         raise ValueError(f"backend 'cpu' works on device 'cpu', not on {device!r}; use 'auto' or 'triton'")
     if backend == "triton" and not on_cuda and os.environ.get("TRITON_INTERPRET") != "1":

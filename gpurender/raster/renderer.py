@@ -50,7 +50,7 @@ class Renderer:
         self.device = str(device)
         self.backend: Any = kernels.choose_backend(backend, self.device)
         self.channels = channels
-        if self.device != "cpu":
+        if self.device.startswith("cuda"):
             import torch
 
             if not torch.cuda.is_available():

@@ -159,6 +159,7 @@ def test_draw_order_is_kept_within_a_tile():
 def test_choose_backend():
     assert kernels.choose_backend("auto", "cpu") == "cpu"
     assert kernels.choose_backend("auto", "cuda:0") == "triton"
+    assert kernels.choose_backend("auto", "mps") == "reference"
     assert kernels.choose_backend("reference", "cuda") == "reference"
     with pytest.raises(ValueError, match="backend must be one of auto, reference, cpu, triton, not 'gpu'"):
         kernels.choose_backend("gpu", "cpu")
