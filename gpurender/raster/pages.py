@@ -29,10 +29,10 @@ class Pages:
         device: Where the pixels are.
     """
 
-    def __init__(self, buffer: Buffer, sizes: np.ndarray, channels: int) -> None:
+    def __init__(self, buffer: Buffer, sizes: np.ndarray, channels: int, *, offsets: np.ndarray | None = None) -> None:
         self.sizes = sizes
         self.channels = channels
-        self.offsets = page_offsets(sizes, channels)
+        self.offsets = page_offsets(sizes, channels) if offsets is None else offsets
         if len(buffer) < self.offsets[-1]:
             raise ValueError(f"buffer has {len(buffer)} bytes; pages of these sizes need {self.offsets[-1]}")
         self._buffer = buffer[: self.offsets[-1]]
@@ -103,5 +103,5 @@ class Pages:
 def page_offsets(sizes: np.ndarray, channels: int) -> np.ndarray:
     """Each page's first byte [N + 1] int64, from sizes [N, 2]."""
     offsets = np.zeros(len(sizes) + 1, np.int64)
-    np.cumsum(sizes.astype(np.int64).prod(1) * channels, out=offsets[1:])
-    return offsets
+    np.multiply(sizes[:, 0], sizes[:, 1] * np.int64(channels), out=offsets[1:])
+    return offsets.cumsum()

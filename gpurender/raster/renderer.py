@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Renderer"]
 
+NO_BYTES, NO_OFFSETS = np.empty(0, np.uint8), np.empty(0, np.int64)
 SPARES = 3  # buffers kept for use again: a loop holds the last batch while the next is made
 
 
@@ -77,13 +78,13 @@ class Renderer:
         kernels.composite(
             out, canvas, glyphs, self.atlas.bitmaps(), rules, self._pictures(layout), backend=self.backend
         )
-        return Pages(out, sizes, self.channels)
+        return Pages(out, sizes, self.channels, offsets=offsets)
 
     def _convert(self, rgb: np.ndarray) -> np.ndarray:
         """Colours [..., 3] to [..., channels]."""
         if self.channels == 3:
             return np.ascontiguousarray(rgb)
-        if not rgb.any():
+        if not rgb.size or not rgb.any():
             return np.zeros((*rgb.shape[:-1], 1), np.uint8)
         # PIL's ITU-R 601-2 luma in 16-bit fixed point.
         luma = (rgb.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32) + 0x8000) >> 16
@@ -91,6 +92,8 @@ class Renderer:
 
     def _pictures(self, layout: Layout) -> kernels.Pictures:
         """Pictures from interleaved RGBA to planes, alpha last."""
+        if not len(layout.pictures) and self.device == "cpu":
+            return kernels.Pictures(layout.pictures, NO_BYTES, NO_OFFSETS, layout.picture_offsets)
         areas = layout.pictures[:, 2:].astype(np.int64).prod(1)
         starts = np.concatenate([[0], np.cumsum(areas)])
         colors = self._convert(layout.picture_pixels[:, :3])

@@ -11,7 +11,27 @@ from numba import njit
 
 from gpurender.typeset.fonts import Font, find_font
 from gpurender.typeset.layout import Diagnostic, Layout
-from gpurender.typeset.shape import CLUSTER, MISSING, NEWLINE, OPPORTUNITY, RIGHT_TO_LEFT, SPACE, TAB, Tokens, WordCache
+from gpurender.typeset.shape import (
+    BREAK,
+    CLUSTER,
+    FIRST,
+    ID,
+    MISSING,
+    NEWLINE,
+    OPPORTUNITY,
+    PEN,
+    RIGHT_TO_LEFT,
+    SPACE,
+    TAB,
+    XMAX,
+    XMIN,
+    YMAX,
+    YMIN,
+    Tokens,
+    WordCache,
+    X,
+    Y,
+)  # fmt: skip
 
 __all__ = ["MissingGlyphError", "Typesetter"]
 
@@ -34,7 +54,7 @@ class MissingGlyphError(ValueError):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _set_pages(
     kinds, begins, lengths, token_words, token_starts,
-    glyph_starts, advances, flags, ids, pens, xs, ys, clusters, inks, breaks,
+    glyph_starts, advances, flags, glyphs,
     space, ascent, descent, leading, baseline, limit, width, margin, trim, max_pixels,
     sizes, out_ids, out_xy, glyph_offsets, boxes, ranges, word_offsets, notes,
 ):  # fmt: skip
@@ -69,15 +89,15 @@ def _set_pages(
             while g < end:
                 # The piece [g, stop) that goes on this line.
                 stop = end
-                advance = advances[word] - pens[g]
+                advance = advances[word] - glyphs[g, PEN]
                 if x + advance > limit:
                     stop = g
                     fits = g
                     k = g + 1
-                    while k < end and x + pens[k] - pens[g] <= limit:
-                        if breaks[k] == OPPORTUNITY:
+                    while k < end and x + glyphs[k, PEN] - glyphs[g, PEN] <= limit:
+                        if glyphs[k, BREAK] == OPPORTUNITY:
                             stop = k
-                        if breaks[k] >= CLUSTER:
+                        if glyphs[k, BREAK] >= CLUSTER:
                             fits = k
                         k += 1
                     if stop == g:
@@ -89,26 +109,27 @@ def _set_pages(
                         stop = fits
                         if stop == g:
                             stop = g + 1
-                            while stop < end and breaks[stop] < CLUSTER:
+                            while stop < end and glyphs[stop, BREAK] < CLUSTER:
                                 stop += 1
-                    advance = (pens[stop] if stop < end else advances[word]) - pens[g]
+                    advance = (glyphs[stop, PEN] if stop < end else advances[word]) - glyphs[g, PEN]
 
                 y = line * leading + baseline
+                origin = x - glyphs[g, PEN]
                 for k in range(g, stop):
-                    gx = x + xs[k] - pens[g]
-                    gy = y * 64 - ys[k]
-                    out_ids[g_out] = ids[k]
+                    gx = origin + glyphs[k, X]
+                    gy = y * 64 - glyphs[k, Y]
+                    out_ids[g_out] = glyphs[k, ID]
                     out_xy[g_out, 0] = gx
                     out_xy[g_out, 1] = gy
                     g_out += 1
-                    if inks[k, 2] > inks[k, 0] and inks[k, 3] > inks[k, 1]:
+                    if glyphs[k, XMAX] > glyphs[k, XMIN] and glyphs[k, YMAX] > glyphs[k, YMIN]:
                         # Where the renderer will draw it: a quarter pixel in x, a whole one in y.
                         px = (gx + 8) >> 4 << 4
                         py = (gy + 32) >> 6
-                        ink_left = min(ink_left, (px + inks[k, 0]) >> 6)
-                        ink_right = max(ink_right, (px + inks[k, 2] + 63) >> 6)
-                        ink_top = min(ink_top, py - ((inks[k, 3] + 63) >> 6))
-                        ink_bottom = max(ink_bottom, py - (inks[k, 1] >> 6))
+                        ink_left = min(ink_left, (px + glyphs[k, XMIN]) >> 6)
+                        ink_right = max(ink_right, (px + glyphs[k, XMAX] + 63) >> 6)
+                        ink_top = min(ink_top, py - ((glyphs[k, YMAX] + 63) >> 6))
+                        ink_bottom = max(ink_bottom, py - (glyphs[k, YMIN] >> 6))
                 boxes[w_out, 0] = x / 64
                 boxes[w_out, 1] = y - ascent / 64
                 boxes[w_out, 2] = (x + advance) / 64
@@ -117,9 +138,9 @@ def _set_pages(
                 ranges[w_out, 1] = begins[t] + lengths[t]
                 if not flags[word] & RIGHT_TO_LEFT:
                     if g > first:
-                        ranges[w_out, 0] = begins[t] + clusters[g]
+                        ranges[w_out, 0] = begins[t] + glyphs[g, FIRST]
                     if stop < end:
-                        ranges[w_out, 1] = begins[t] + clusters[stop]
+                        ranges[w_out, 1] = begins[t] + glyphs[stop, FIRST]
                 w_out += 1
                 x += advance
                 g = stop
@@ -263,8 +284,7 @@ class Typesetter:
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TypeError(f"texts[{i}] must be a str, not {type(text).__name__}")
-        starts = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum([len(text) for text in texts], out=starts[1:])
+        starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
         tokens = self._cache.tokenize(codes, starts)
         layout, notes = self._set(tokens)
@@ -287,8 +307,7 @@ class Typesetter:
         baseline = round((leading - (font.ascent + font.descent) / 64) / 2 + font.ascent / 64)
         used, boxed = _set_pages(
             tokens.kinds, tokens.begins, tokens.lengths, tokens.words, tokens.starts,
-            cache.glyph_starts, cache.advances, cache.flags,
-            cache.ids, cache.pens, cache.xs, cache.ys, cache.clusters, cache.inks, cache.breaks,
+            cache.glyph_starts, cache.advances, cache.flags, cache.glyphs,
             max(1, font.space), font.ascent, font.descent, leading, baseline, (width - 2 * margin) * 64,
             width, margin, arguments["trim"], arguments["max_pixels"],
             sizes, ids, xy, glyph_offsets, boxes, ranges, word_offsets, notes,
@@ -298,7 +317,7 @@ class Typesetter:
         glyph_colors[:] = colors[0]
         return Layout(
             sizes=sizes.astype(np.int32),
-            colors=np.tile(colors, (pages, 1, 1)),
+            colors=np.broadcast_to(colors, (pages, 2, 3)).copy(),
             fonts=(font.key,),
             glyph_fonts=np.zeros(used, np.uint16),
             glyph_ids=ids[:used],

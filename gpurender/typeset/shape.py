@@ -19,6 +19,10 @@ __all__ = ["NEWLINE", "SPACE", "TAB", "WORD", "Tokens", "WordCache"]
 
 WORD, SPACE, TAB, NEWLINE = 0, 1, 2, 3
 
+# Columns of WordCache.glyphs: glyph id, pen before it, where it is drawn, its control box (xMin, yMin, xMax, yMax), the
+# character of the word that its cluster begins with, and what may happen before it.
+ID, PEN, X, Y, XMIN, YMIN, XMAX, YMAX, FIRST, BREAK = range(10)
+
 # What may happen before a glyph: nothing, an emergency break (a cluster begins), a line break (UAX #14).
 CLUSTER, OPPORTUNITY = 1, 2
 
@@ -142,9 +146,14 @@ class WordCache:
     It starts over, empty, when a call begins with more than `max_words` words or `16 * max_words` glyphs in it, so it
     holds at most that and one call's words: about 60 MB at the default of 131,072.
 
-    Arrays over glyphs, a word's in visual order, in 1/64 px relative to the word's origin, y upwards:
-    `ids`, `pens` (pen before the glyph), `xs`, `ys` (where it is drawn), `inks` (xMin, yMin, xMax, yMax),
-    `clusters` (the character it begins with), `breaks` (what may happen before it).
+    Attributes:
+        glyphs: [.., 10] int32, a word's in visual order; columns `ID` to `BREAK`. Lengths are in 1/64 px relative to
+            the word's origin, y upwards. A row a glyph, since the line breaker reads all of it.
+        glyph_starts: [words + 1] int64, each word's first glyph.
+        advances: [words] int32, 1/64 px.
+        flags: [words] uint8, `MISSING` and `RIGHT_TO_LEFT`.
+        flagged: Whether any word has a flag.
+        missing: Of each word with missing glyphs, the character ranges they stand for.
     """
 
     def __init__(self, font: Font, max_words: int) -> None:
@@ -163,12 +172,9 @@ class WordCache:
         self.glyph_starts = np.zeros(1, np.int64)
         self.advances = np.empty(0, np.int32)
         self.flags = np.empty(0, np.uint8)
-        self.flagged = False  # whether any word has a flag
+        self.flagged = False
         self.missing: dict[int, list[tuple[int, int]]] = {}
-        self.ids = np.empty(0, np.uint16)
-        self.pens, self.xs, self.ys, self.clusters = (np.empty(0, np.int32) for _ in range(4))
-        self.inks = np.empty((0, 4), np.int32)
-        self.breaks = np.empty(0, np.uint8)
+        self.glyphs = np.empty((0, BREAK + 1), np.int32)
 
     def tokenize(self, codes: np.ndarray, text_starts: np.ndarray) -> Tokens:
         """Split texts into tokens, shaping what has not been seen.
@@ -199,36 +205,29 @@ class WordCache:
 
     def _shape_new(self) -> None:
         """Shape the words entered but not yet shaped; an interruption leaves them so, for the next call."""
-        ids: list[int] = []
-        columns: list[tuple[int, ...]] = []
+        rows: list[tuple[int, ...]] = []
         counts, advances, flags = [], [], []
         for word in range(self._shaped, self._count):
             codes = self._pool[self._code_starts[word] : self._code_starts[word + 1]]
-            advance, flag = self._shape(word, codes.tolist(), ids, columns)
-            counts.append(len(ids))
+            advance, flag = self._shape(word, codes.tolist(), rows)
+            counts.append(len(rows))
             advances.append(advance)
             flags.append(flag)
         first, used = self._shaped, int(self.glyph_starts[self._shaped])
-        end = used + len(ids)
 
         self.glyph_starts = _reserve(self.glyph_starts, self._count + 1)
         self.advances = _reserve(self.advances, self._count)
         self.flags = _reserve(self.flags, self._count)
-        for name in ("ids", "pens", "xs", "ys", "clusters", "inks", "breaks"):
-            setattr(self, name, _reserve(getattr(self, name), end))
+        self.glyphs = _reserve(self.glyphs, used + len(rows))
         self.glyph_starts[first + 1 : self._count + 1] = np.array(counts) + used
         self.advances[first : self._count] = advances
         self.flags[first : self._count] = flags
         self.flagged = self.flagged or any(flags)
-        if ids:
-            self.ids[used:end] = ids
-            table = np.array(columns, np.int32)  # [glyphs, 9]
-            self.pens[used:end], self.xs[used:end], self.ys[used:end] = table[:, :3].T
-            self.clusters[used:end], self.breaks[used:end] = table[:, 3], table[:, 4]
-            self.inks[used:end] = table[:, 5:]
+        if rows:
+            self.glyphs[used : used + len(rows)] = rows
         self._shaped = self._count
 
-    def _shape(self, word: int, codes: list[int], ids: list[int], columns: list[tuple[int, ...]]) -> tuple[int, int]:
+    def _shape(self, word: int, codes: list[int], rows: list[tuple[int, ...]]) -> tuple[int, int]:
         """Shape one word, append its glyphs, and return its advance and flags."""
         buffer = self._buffer
         buffer.reset()
@@ -245,10 +244,9 @@ class WordCache:
             glyphs, (p.position for p in buffer.glyph_positions), strict=True
         ):
             kind = 0 if cluster == previous else OPPORTUNITY if cluster in inner else CLUSTER
-            columns.append((pen, pen + dx, dy, cluster, kind, *self.font.ink(glyph)))
+            rows.append((glyph, pen, pen + dx, dy, *self.font.ink(glyph), cluster, kind))
             pen += advance
             previous = cluster
-        ids.extend(glyph for glyph, _ in glyphs)
         flags = RIGHT_TO_LEFT if buffer.direction == "rtl" else 0
         if any(glyph == 0 for glyph, _ in glyphs):
             flags |= MISSING

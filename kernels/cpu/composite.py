@@ -1,8 +1,9 @@
 """Compositing in numba: one page after another, each painted while its bytes are in the cache.
 
-A glyph's row is blended 16 pixels at a time by :func:`blend16`, written in LLVM's vector types because its automatic
-vectoriser keeps the blend in 64-bit scalars (6 times slower, measured). The bitmap's rows are padded with zeros, and a
-coverage of zero leaves a pixel as it is, so the lanes past the glyph's edge need no mask.
+A glyph is blended 16 pixels at a time by :func:`blend_rows`, written in LLVM's vector types because its automatic
+vectoriser keeps the blend in 64-bit scalars (6 times slower, measured), with the loop over the rows inside, because
+numba keeps its counters in memory. The bitmap's rows are padded with zeros, and a coverage of zero leaves a pixel as it
+is, so the lanes past the glyph's edge need no mask.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ LANES = 16
 
 
 @intrinsic
-def blend16(_: Any, out: Any, at: Any, coverage: Any, index: Any, source: Any) -> Any:
-    """`out[at:at+16]` = over(coverage[index:index+16], source, out[at:at+16]), rounded to nearest.
+def blend_rows(_: Any, out: Any, at: Any, width: Any, coverage: Any, index: Any, stride: Any, rows: Any, s: Any) -> Any:
+    """Blend `rows` rows: out[at:at+16] = over(coverage[index:index+16], s, out[at:at+16]), at and index striding on.
 
     `(v + 128 + ((v + 128) >> 8)) >> 8` is v / 255 to the nearest integer for every product of two bytes, and equals
     `(v + 127) // 255`; all of it fits 16 bits.
     """
-    signature = types.void(out, at, coverage, index, source)
+    signature = types.void(out, at, width, coverage, index, stride, rows, s)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         bytes_ = ir.VectorType(ir.IntType(8), LANES)
@@ -33,28 +34,46 @@ def blend16(_: Any, out: Any, at: Any, coverage: Any, index: Any, source: Any) -
 
         def pointer(array: Any, array_type: Any, offset: Any) -> Any:
             data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
-            return builder.bitcast(builder.gep(data, [offset]), bytes_.as_pointer())
+            return builder.gep(data, [offset])
 
         def load(address: Any) -> Any:
-            value = builder.load(address)
+            value = builder.load(builder.bitcast(address, bytes_.as_pointer()))
             value.align = 1
             return builder.zext(value, words)
 
         def constant(value: int) -> Any:
             return ir.Constant(words, [value] * LANES)
 
-        target = pointer(args[0], sig.args[0], args[1])
-        d = load(target)
-        a = load(pointer(args[2], sig.args[2], args[3]))
         lane0 = builder.insert_element(
-            ir.Constant(words, ir.Undefined), builder.trunc(args[4], ir.IntType(16)), ir.Constant(ir.IntType(32), 0)
+            ir.Constant(words, ir.Undefined), builder.trunc(args[7], ir.IntType(16)), ir.Constant(ir.IntType(32), 0)
         )
-        s = builder.shuffle_vector(lane0, lane0, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
-        v = builder.add(builder.mul(a, s), builder.mul(builder.sub(constant(255), a), d))
+        source = builder.shuffle_vector(lane0, lane0, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+        first_target = pointer(args[0], sig.args[0], args[1])
+        first_mask = pointer(args[3], sig.args[3], args[4])
+
+        before = builder.block
+        loop, after = builder.append_basic_block("row"), builder.append_basic_block("rows.end")
+        zero = ir.Constant(args[6].type, 0)
+        builder.cbranch(builder.icmp_signed(">", args[6], zero), loop, after)
+        builder.position_at_end(loop)
+        left = builder.phi(args[6].type)
+        target, mask = builder.phi(first_target.type), builder.phi(first_mask.type)
+        d, a = load(target), load(mask)
+        v = builder.add(builder.mul(a, source), builder.mul(builder.sub(constant(255), a), d))
         v = builder.add(v, constant(128))
         v = builder.lshr(builder.add(v, builder.lshr(v, constant(8))), constant(8))
-        store = builder.store(builder.trunc(v, bytes_), target)
+        store = builder.store(builder.trunc(v, bytes_), builder.bitcast(target, bytes_.as_pointer()))
         store.align = 1
+        less = builder.sub(left, ir.Constant(left.type, 1))
+        for phi, start, step in (
+            (left, args[6], less),
+            (target, first_target, builder.gep(target, [args[2]])),
+            (mask, first_mask, builder.gep(mask, [args[5]])),
+        ):
+            phi.add_incoming(start, before)
+            phi.add_incoming(step, loop)
+        builder.cbranch(builder.icmp_signed(">", less, zero), loop, after)
+        builder.position_at_end(after)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -122,11 +141,8 @@ def composite(
                 # The last row's lanes must not reach past the page, into bytes that are not ours.
                 if inside and base + (y0 + rows - 1) * width + x0 + stride <= end:
                     at = base + y0 * width + x0
-                    for _ in range(rows):
-                        for x in range(0, columns, LANES):
-                            blend16(out, at + x, coverage, source + x, color)
-                        at += width
-                        source += stride
+                    for x in range(0, columns, LANES):
+                        blend_rows(out, at + x, width, coverage, source + x, stride, rows, color)
                 else:
                     for y in range(max(0, -y0), min(rows, height - y0)):
                         for x in range(max(0, -x0), min(columns, width - x0)):

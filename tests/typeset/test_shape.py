@@ -103,10 +103,10 @@ def test_an_interrupted_call_leaves_the_cache_right(monkeypatch):
     typesetter = Typesetter()
     real = WordCache._shape
 
-    def interrupted(self, word, codes, ids, columns):
+    def interrupted(self, word, codes, rows):
         if codes == [ord(c) for c in "three"]:
             raise KeyboardInterrupt
-        return real(self, word, codes, ids, columns)
+        return real(self, word, codes, rows)
 
     monkeypatch.setattr(WordCache, "_shape", interrupted)
     with pytest.raises(KeyboardInterrupt):
