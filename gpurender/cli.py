@@ -160,8 +160,8 @@ def _lomo(arguments: argparse.Namespace) -> int:
     if wrong:
         first = report.problems[0]
         print(f"{wrong} could not be used; the first: {first['source']}: {first['reason']} (all in report.json)")
-    if counts["missing_glyphs"]:
-        print(f"{counts['missing_glyphs']} kinds of missing glyphs were drawn as boxes; each record names its own")
+    if counts["with_missing"]:
+        print(f"{counts['with_missing']} images show boxes for characters the font lacks; each record names its own")
     if not report.complete:
         print("interrupted: the folder holds a valid, shorter result", file=sys.stderr)
         return 130

@@ -96,7 +96,7 @@ class Report:
             "complete": self.complete,
             **counts,
             "kept_because": dict(sorted(self.kept.items())),
-            "missing_glyphs": self.counts["missing_glyphs"],
+            "images_with_missing_glyphs": self.counts["with_missing"],
             "placeholders_written_apart": self.counts["apart"],
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.counts["images"] / self.seconds, 1) if self.seconds else 0.0,
@@ -241,7 +241,7 @@ class _Work:
         batch.lines.append(_encode(record))
         batch.counts[outcome.status] += 1
         batch.counts["images"] += len(names)
-        batch.counts["missing_glyphs"] += sum(len(span["missing"]) for span in provenance["spans"])
+        batch.counts["with_missing"] += sum(bool(span["missing"]) for span in provenance["spans"])
         batch.counts["apart"] += apart
         if outcome.status == "kept":
             batch.kept[outcome.kind] += 1
