@@ -13,16 +13,7 @@ from gpurender import Renderer, Typesetter, kernels
 
 def scene(passages: list[str], device: str, pages: int, channels: int) -> tuple[Any, ...]:
     """What `kernels.composite` takes, for a batch of passages."""
-    layout = Typesetter()(passages[:pages])
-    renderer = Renderer(device=device, channels=channels)
-    captured: list[Any] = []
-    original = kernels.composite
-    kernels.composite = lambda *arguments, backend: captured.extend(arguments)  # type: ignore[assignment]
-    try:
-        renderer(layout)
-    finally:
-        kernels.composite = original
-    return tuple(captured)
+    return Renderer(device=device, channels=channels)._scene(Typesetter()(passages[:pages]))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -31,7 +31,8 @@ def pillow() -> Painter:
     def paint(text: str, height: int) -> np.ndarray:
         image = Image.new("L", (WIDTH, height), 255)
         draw = ImageDraw.Draw(image)
-        y, line, used = MARGIN, [], 0.0
+        line: list[str] = []
+        y, used = MARGIN, 0.0
         for word in text.split(" "):
             width = width_of(word)
             if line and used + space + width > WIDTH - 2 * MARGIN:

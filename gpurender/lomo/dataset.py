@@ -1,9 +1,4 @@
-"""The job of `gpurender lomo`: JSONL files in, a folder that LLaMA-Factory trains on out.
-
-The folder holds `data.jsonl` (`messages` with `<image>`, `images` as paths relative to the folder), `images/`,
-`dataset_info.json` and `report.json`. It is valid whenever the job ends, by Ctrl-C too: an image is written before the
-line that names it, lines are written whole, and what no line names is removed.
-"""
+"""The job of `gpurender lomo`: JSONL files in, a dataset folder out; in this process or in several, the same bytes."""
 
 from __future__ import annotations
 
@@ -12,44 +7,26 @@ import itertools
 import json
 import multiprocessing
 import os
-import re
 import signal
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from gpurender._version import __version__
+from gpurender.lomo.folder import Batch, Folder, Report, image_name, no_interrupt
 from gpurender.lomo.records import RecordError, parse_line, read_lines, to_sharegpt
 from gpurender.lomo.substitute import PROVENANCE, LoMo, Outcome
 from gpurender.raster import Renderer, encode_png
 
-__all__ = ["OutputError", "Report", "StrictError", "write_dataset"]
+__all__ = ["StrictError", "write_dataset"]
 
 BATCH = 64  # records: as many pages as stay in the cache
-NAMED = 1000  # problems named in the report; all are counted
-
-DATASET = "lomo"
-COLUMNS = {"messages": "messages", "images": "images"}
-TAGS = {
-    "role_tag": "role",
-    "content_tag": "content",
-    "user_tag": "user",
-    "assistant_tag": "assistant",
-    "system_tag": "system",
-}
-_IMAGE = re.compile(r"(\d{8,})-\d+\.png")
-
-
-class OutputError(OSError):
-    """The output folder cannot be used; the message says why and what to do."""
 
 
 class StrictError(ValueError):
@@ -63,45 +40,6 @@ class Line(NamedTuple):
     file: str
     number: int
     data: bytes
-
-
-@dataclass
-class Batch:
-    """What a batch of lines became; picklable."""
-
-    first: int  # ordinal of its first line
-    lines: list[bytes] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    kept: Counter[str] = field(default_factory=Counter)
-    problems: list[dict[str, str]] = field(default_factory=list)
-    size: int = 0  # bytes read
-
-
-@dataclass
-class Report:
-    """What a job did; `report.json` holds it."""
-
-    counts: Counter[str]
-    kept: Counter[str]
-    problems: list[dict[str, str]]
-    seconds: float = 0.0
-    complete: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """The contents of `report.json`."""
-        counts = {name: self.counts[name] for name in ("read", "rewritten", "kept", "failed", "images")}
-        return {
-            "tool": "gpurender",
-            "version": __version__,
-            "complete": self.complete,
-            **counts,
-            "kept_because": dict(sorted(self.kept.items())),
-            "images_with_missing_glyphs": self.counts["with_missing"],
-            "placeholders_written_apart": self.counts["apart"],
-            "seconds": round(self.seconds, 3),
-            "images_per_second": round(self.counts["images"] / self.seconds, 1) if self.seconds else 0.0,
-            "problems": self.problems,
-        }
 
 
 def write_dataset(
@@ -147,17 +85,16 @@ def write_dataset(
         with path.open("rb"):
             pass
     work = _Work(lomo, backend, Path(out).resolve())
-    _prepare(Path(out), paths)
-    report = Report(Counter(), Counter(), [])
+    folder = Folder(Path(out), paths)
+    report = folder.report
     began = time.perf_counter()
     total = sum(path.stat().st_size for path in paths)
-    writer = _Writer(Path(out), report)
     batches = _batches(_lines(paths, limit))
     bar = tqdm(total=total, unit="B", unit_scale=True, disable=None if progress else True, desc="lomo")
     try:
         with bar, _in_process(work) if workers == 1 else _in_pool(work, workers) as run:
             for batch in run(batches):
-                writer.add(batch)
+                folder.add(batch)
                 bar.update(batch.size)
                 bar.set_postfix(images=report.counts["images"], refresh=False)
                 if strict and batch.problems:
@@ -167,9 +104,9 @@ def write_dataset(
     except KeyboardInterrupt:
         pass
     finally:
-        with _no_interrupt():
+        with no_interrupt():
             report.seconds = time.perf_counter() - began
-            writer.close()
+            folder.close()
     return report
 
 
@@ -228,7 +165,7 @@ class _Work:
         rewritten = dict.fromkeys(span["message"] for span in provenance["spans"])
         parts = [part for i in rewritten for part in record["messages"][i]["content"]]
         numbers = [part["image"] for part in parts if part["type"] == "image"]
-        names = {number: f"images/{line.ordinal:08d}-{k}.png" for k, number in enumerate(numbers)}
+        names = {number: image_name(line.ordinal, k) for k, number in enumerate(numbers)}
         try:
             record, apart = to_sharegpt(record, names, Path(line.file).parent, self.out)
         except RecordError as error:
@@ -293,7 +230,7 @@ def _in_pool(work: _Work, workers: int) -> Iterator[Any]:
     try:
         yield run
     finally:
-        with _no_interrupt():
+        with no_interrupt():
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -310,94 +247,3 @@ def _start_worker(work: _Work) -> None:
 def _do(lines: list[Line]) -> Batch:
     assert _worker is not None
     return _worker(lines)
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Let nothing interrupt the closing; a signal that comes meanwhile is dropped."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:
-        # Not the main thread, which no signal reaches anyway.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class _Writer:
-    """Writes the folder's files but for the images, and keeps them valid."""
-
-    def __init__(self, out: Path, report: Report) -> None:
-        self.out = out
-        self.report = report
-        self.next = 0  # ordinal of the first line that no written batch holds
-        self.file: IO[bytes] = (out / "data.jsonl").open("wb", buffering=0)
-        self.size = 0
-
-    def add(self, batch: Batch) -> None:
-        data = memoryview(b"".join(batch.lines))
-        while data:
-            data = data[self.file.write(data) :]
-        # From here on the batch counts: all of it, or, after an interruption above, nothing.
-        self.size = self.file.tell()
-        self.next = batch.first + batch.counts["read"]
-        self.report.counts += batch.counts
-        self.report.kept += batch.kept
-        self.report.problems += batch.problems[: NAMED - len(self.report.problems)]
-
-    def close(self) -> None:
-        self.file.truncate(self.size)
-        self.file.close()
-        if not self.report.complete:
-            for image in (self.out / "images").iterdir():
-                match = _IMAGE.fullmatch(image.name)
-                if match and int(match[1]) >= self.next:
-                    image.unlink()
-        info = {DATASET: {"file_name": "data.jsonl", "formatting": "sharegpt", "columns": COLUMNS, "tags": TAGS}}
-        _write_json(self.out / "dataset_info.json", info)
-        _write_json(self.out / "report.json", self.report.as_dict())
-
-
-def _write_json(path: Path, value: Any) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(value, indent=2) + "\n", encoding="ascii")
-    new.replace(path)
-
-
-def _prepare(out: Path, inputs: list[Path]) -> None:
-    """Make the folder, or empty it of an earlier result; touch nothing that is not ours."""
-    try:
-        if out.exists() and not out.is_dir():
-            raise OutputError(errno.ENOTDIR, "output is a file, not a folder", str(out))
-        for path in inputs:
-            if out.resolve() in path.resolve().parents:
-                raise OutputError(errno.EINVAL, f"input {path} lies in the output folder, which is replaced", str(out))
-        if out.is_dir() and any(out.iterdir()):
-            _remove_earlier(out)
-        (out / "images").mkdir(parents=True, exist_ok=True)
-        # First of all, so that a job that is killed leaves a folder that the next one knows as its own.
-        _write_json(out / "report.json", Report(Counter(), Counter(), []).as_dict())
-        (out / "data.jsonl").touch()
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(error.errno, f"output cannot be written: {error.strerror}", str(out)) from None
-
-
-def _remove_earlier(out: Path) -> None:
-    try:
-        ours = json.loads((out / "report.json").read_bytes()).get("tool") == "gpurender"
-    except (OSError, ValueError, AttributeError):
-        ours = False
-    known = {"data.jsonl", "dataset_info.json", "dataset_info.new", "images", "report.json", "report.new"}
-    foreign = [path.name for path in out.iterdir() if not ours or path.name not in known]
-    images = list((out / "images").iterdir()) if (out / "images").is_dir() else []
-    foreign += [f"images/{path.name}" for path in images if not _IMAGE.fullmatch(path.name)]
-    if foreign:
-        message = f"output folder holds something else ({foreign[0]}); name a new folder, or remove it"
-        raise OutputError(errno.ENOTEMPTY, message, str(out))
-    for path in [*images, *(path for path in out.iterdir() if path.is_file() and path.name != "report.json")]:
-        path.unlink()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpurender import kernels
+from gpurender.kernels import Backend, Canvas, Glyphs, Pictures, Rules, choose_backend, composite
 from gpurender.raster.atlas import Atlas
 from gpurender.raster.pages import Pages, page_offsets
 from gpurender.typeset.layout import Layout
@@ -42,14 +42,14 @@ class Renderer:
         self,
         *,
         device: str = "cpu",
-        backend: kernels.Backend = "auto",
+        backend: Backend = "auto",
         channels: int = 1,
         atlas: Atlas | None = None,
     ) -> None:
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, not {channels!r}")
         self.device = str(device)
-        self.backend: Any = kernels.choose_backend(backend, self.device)
+        self.backend: Any = choose_backend(backend, self.device)
         self.channels = channels
         if self.device.startswith("cuda"):
             import torch
@@ -68,17 +68,24 @@ class Renderer:
             Pages on the renderer's device. They own their memory: on the CPU it is used again once nothing refers to
             it, since fresh memory costs more than the painting.
         """
-        sizes = layout.sizes
-        offsets = page_offsets(sizes, self.channels)
+        out, *scene = self._scene(layout)
+        composite(out, *scene, backend=self.backend)
+        return Pages(out, layout.sizes, self.channels, offsets=scene[0].starts)
+
+    def _scene(self, layout: Layout) -> tuple[Any, ...]:
+        """What `kernels.composite` takes: the buffer to paint in, and the plan."""
         xy, slots = self.atlas.place(layout)
-        canvas = kernels.Canvas(sizes, offsets, self._convert(layout.colors[:, 1]))
-        glyphs = kernels.Glyphs(xy, slots, self._convert(layout.glyph_colors), layout.glyph_offsets)
-        rules = kernels.Rules(layout.rules, self._convert(layout.rule_colors), layout.rule_offsets)
-        out = self._buffer(int(offsets[-1]))
-        kernels.composite(
-            out, canvas, glyphs, self.atlas.bitmaps(), rules, self._pictures(layout), backend=self.backend
+        canvas = Canvas(layout.sizes, page_offsets(layout.sizes, self.channels), self._convert(layout.colors[:, 1]))
+        glyphs = Glyphs(xy, slots, self._convert(layout.glyph_colors), layout.glyph_offsets)
+        rules = Rules(layout.rules, self._convert(layout.rule_colors), layout.rule_offsets)
+        return (
+            self._buffer(int(canvas.starts[-1])),
+            canvas,
+            glyphs,
+            self.atlas.bitmaps(),
+            rules,
+            self._pictures(layout),
         )
-        return Pages(out, sizes, self.channels, offsets=offsets)
 
     def _convert(self, rgb: np.ndarray) -> np.ndarray:
         """Colours [..., 3] to [..., channels]."""
@@ -90,10 +97,10 @@ class Renderer:
         luma = (rgb.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32) + 0x8000) >> 16
         return luma.astype(np.uint8)[..., None]
 
-    def _pictures(self, layout: Layout) -> kernels.Pictures:
+    def _pictures(self, layout: Layout) -> Pictures:
         """Pictures from interleaved RGBA to planes, alpha last."""
         if not len(layout.pictures) and self.device == "cpu":
-            return kernels.Pictures(layout.pictures, NO_BYTES, NO_OFFSETS, layout.picture_offsets)
+            return Pictures(layout.pictures, NO_BYTES, NO_OFFSETS, layout.picture_offsets)
         areas = layout.pictures[:, 2:].astype(np.int64).prod(1)
         starts = np.concatenate([[0], np.cumsum(areas)])
         colors = self._convert(layout.picture_pixels[:, :3])
@@ -105,7 +112,7 @@ class Renderer:
             import torch
 
             pixels = torch.from_numpy(pixels).to(self.device)
-        return kernels.Pictures(layout.pictures, pixels, starts[:-1] * (self.channels + 1), layout.picture_offsets)
+        return Pictures(layout.pictures, pixels, starts[:-1] * (self.channels + 1), layout.picture_offsets)
 
     def _buffer(self, size: int) -> Buffer:
         if self.device != "cpu":

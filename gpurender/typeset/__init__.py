@@ -1,6 +1,6 @@
 """Text becomes a Layout: fonts, shaping, line breaking. On the CPU, without torch."""
 
 from gpurender.typeset.layout import Diagnostic, FontKey, Layout
-from gpurender.typeset.paragraph import MissingGlyphError, Typesetter
+from gpurender.typeset.typesetter import MissingGlyphError, Typesetter
 
 __all__ = ["Diagnostic", "FontKey", "Layout", "MissingGlyphError", "Typesetter"]

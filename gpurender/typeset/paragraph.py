@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from gpurender.typeset.fonts import Font, find_font
-from gpurender.typeset.layout import Diagnostic, Layout
+from gpurender.typeset.layout import Layout
 from gpurender.typeset.shape import (
     BREAK,
     CLUSTER,
     FIRST,
     ID,
-    MISSING,
     NEWLINE,
     OPPORTUNITY,
     PEN,
@@ -33,26 +29,29 @@ from gpurender.typeset.shape import (
     Y,
 )  # fmt: skip
 
-__all__ = ["MissingGlyphError", "Typesetter"]
+__all__ = ["BLANK", "OVERSIZE", "PageStyle", "set_pages"]
 
 TAB_STOP = 8  # spaces, as in CSS
-OnMissing = Literal["report", "skip-record", "error"]
+# Notes of a page: it has no ink; it has more pixels than it may, and is left empty.
+BLANK, OVERSIZE = 1, 2
+
 Color = tuple[int, int, int]
 
 
-class MissingGlyphError(ValueError):
-    """A character has no glyph in the font, and `on_missing="error"`; `page` is the index of its text."""
+class PageStyle(NamedTuple):
+    """What a page looks like; see `Typesetter`."""
 
-    def __init__(self, message: str, page: int) -> None:
-        super().__init__(message, page)
-        self.page = page
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+    line_height: int
+    width: int
+    margin: int
+    trim: bool
+    max_pixels: int
+    foreground: Color
+    background: Color
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _set_pages(
+def _fill(
     kinds, begins, lengths, token_words, token_starts,
     glyph_starts, advances, flags, glyphs,
     space, ascent, descent, leading, baseline, limit, width, margin, trim, max_pixels,
@@ -60,8 +59,8 @@ def _set_pages(
 ):  # fmt: skip
     """Fill lines greedily, page by page. Lengths in 1/64 px but `leading`, `baseline`, `width`, `margin` and sizes, px.
 
-    Returns the number of glyphs and of word boxes. `notes` [N] receives 1 for a page without ink, 2 for one over
-    `max_pixels`, whose glyphs and words are dropped; its size is the one it would have had.
+    Returns the number of glyphs and of word boxes. `notes` [N] receives `BLANK` for a page without ink, `OVERSIZE` for
+    one over `max_pixels`, whose glyphs and words are dropped; its size is the one it would have had.
     """
     g_out = 0
     w_out = 0
@@ -151,7 +150,7 @@ def _set_pages(
         notes[n] = 0
         left, top, right, bottom = np.int64(0), np.int64(0), np.int64(width - 2 * margin), (line + 1) * leading
         if ink_right < ink_left:
-            notes[n] = 1
+            notes[n] = BLANK
             if trim:
                 right, bottom = np.int64(leading), np.int64(leading)
         elif trim:
@@ -164,7 +163,7 @@ def _set_pages(
         # Ink that hangs over the text's edge takes from the margin before it widens the page.
         sizes[n, 1] = max(right - left, min(right - left + 2 * margin, width))
         if sizes[n, 0] * sizes[n, 1] > max_pixels:
-            notes[n] = 2
+            notes[n] = OVERSIZE
             g_out = glyph_offsets[n]
             w_out = word_offsets[n]
         shift_x, shift_y = (sizes[n, 1] - (right - left)) // 2 - left, margin - top
@@ -190,204 +189,46 @@ def _count_glyphs(words, glyph_starts):
     return total
 
 
-class Typesetter:
-    """Sets texts as pages of placed glyphs: shaped by HarfBuzz, broken where UAX #14 allows, everything else as typed.
+def set_pages(tokens: Tokens, cache: WordCache, style: PageStyle) -> tuple[Layout, np.ndarray]:
+    """Set tokens as pages.
 
-    Newlines, blank lines, tabs (to every eighth space) and leading spaces are kept. Spaces at the end of a line hang. A
-    word wider than the page is split between grapheme clusters. Words are set in storage order: a word in a
-    right-to-left script is right within, and reported, since its line may not be.
-
-    Args:
-        font: A family, a file, or `"sans"`, `"serif"`, `"monospace"`; see `gpurender fonts`.
-        size: px per em.
-        line_height: px from baseline to baseline.
-        width: px, margins included, at which lines wrap.
-        margin: px around the text; ink that hangs over the text's edge takes from it, and is never cut off.
-        trim: Shrink each page to its ink plus `margin`; otherwise pages are `width` wide and whole lines high.
-        on_missing: A character no font has is drawn as the font's missing-glyph box and reported (`"report"`); so it is
-            by `"skip-record"`, which tells LoMo to leave the record as text; or it raises (`"error"`).
-        foreground, background: RGB.
-        max_pixels: A page of more pixels is left empty and reported: 1 x 1 px, no glyphs.
-        cache_words: The cap of the word cache; see `WordCache`.
-
-    Raises:
-        ValueError: An argument out of its range, or a font that is not found.
+    Returns:
+        The layout, without diagnostics, and the pages' notes [N] uint8: 0, `BLANK` or `OVERSIZE`.
     """
-
-    def __init__(
-        self,
-        *,
-        font: str = "DejaVu Sans",
-        size: float = 20,
-        line_height: int = 22,
-        width: int = 768,
-        margin: int = 8,
-        trim: bool = True,
-        on_missing: OnMissing = "report",
-        foreground: Color = (0, 0, 0),
-        background: Color = (255, 255, 255),
-        max_pixels: int = 2**24,
-        cache_words: int = 2**17,
-    ) -> None:
-        _check_range("size", size, 1, 1000)
-        _check_range("line_height", line_height, 1, 10_000, whole=True)
-        _check_range("margin", margin, 0, 10_000, whole=True)
-        _check_range("width", width, 2 * margin + 1, 2**20, whole=True)
-        _check_range("max_pixels", max_pixels, 1, 2**40, whole=True)
-        _check_range("cache_words", cache_words, 1, 2**24, whole=True)
-        if on_missing not in ("report", "skip-record", "error"):
-            raise ValueError(f"on_missing must be 'report', 'skip-record' or 'error', not {on_missing!r}")
-        for name, color in (("foreground", foreground), ("background", background)):
-            if len(color) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in color):
-                raise ValueError(f"{name} must be three integers from 0 to 255, not {color!r}")
-        self._arguments: dict[str, Any] = {
-            "font": font,
-            "size": size,
-            "line_height": line_height,
-            "width": width,
-            "margin": margin,
-            "trim": trim,
-            "on_missing": on_missing,
-            "foreground": tuple(foreground),
-            "background": tuple(background),
-            "max_pixels": max_pixels,
-            "cache_words": cache_words,
-        }
-        self.on_missing = on_missing
-        self.width = width
-        self.font = Font(find_font(font), size)
-        self._cache = WordCache(self.font, cache_words)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A copy in another process has the settings and fills a cache of its own.
-        return _rebuild, (self._arguments,)
-
-    def __repr__(self) -> str:
-        return f"Typesetter({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
-
-    def __call__(self, texts: str | Sequence[str]) -> Layout:
-        """Set each text as a page.
-
-        Args:
-            texts: N strings, or one. Any code points, lone surrogates too.
-
-        Returns:
-            A Layout of N pages. Its diagnostics name what could not be set: `"missing"` glyphs, right-to-left text
-            (`"direction"`), pages without ink (`"blank"`) or over `max_pixels` (`"oversize"`).
-
-        Raises:
-            TypeError: An item is not a string.
-            MissingGlyphError: A character has no glyph, and `on_missing="error"`.
-        """
-        if isinstance(texts, str):
-            texts = [texts]
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"texts[{i}] must be a str, not {type(text).__name__}")
-        starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-        tokens = self._cache.tokenize(codes, starts)
-        layout, notes = self._set(tokens)
-        layout.diagnostics = tuple(sorted(self._diagnose(texts, tokens, layout, notes)))
-        layout.sizes[notes == 2] = 1
-        return layout
-
-    def _set(self, tokens: Tokens) -> tuple[Layout, np.ndarray]:
-        font, cache, arguments = self.font, self._cache, self._arguments
-        pages = len(tokens.starts) - 1
-        glyphs = _count_glyphs(tokens.words, cache.glyph_starts)
-        sizes = np.empty((pages, 2), np.int64)
-        ids, xy = np.empty(glyphs, np.uint16), np.empty((glyphs, 2), np.int32)
-        # A word may be split before every glyph.
-        boxes, ranges = np.empty((glyphs, 4), np.float32), np.empty((glyphs, 2), np.int32)
-        glyph_offsets, word_offsets = np.empty(pages + 1, np.int64), np.empty(pages + 1, np.int64)
-        notes = np.empty(pages, np.uint8)
-        leading, margin, width = arguments["line_height"], arguments["margin"], arguments["width"]
-        # Half-leading above and below, as in CSS, on a whole pixel.
-        baseline = round((leading - (font.ascent + font.descent) / 64) / 2 + font.ascent / 64)
-        used, boxed = _set_pages(
-            tokens.kinds, tokens.begins, tokens.lengths, tokens.words, tokens.starts,
-            cache.glyph_starts, cache.advances, cache.flags, cache.glyphs,
-            max(1, font.space), font.ascent, font.descent, leading, baseline, (width - 2 * margin) * 64,
-            width, margin, arguments["trim"], arguments["max_pixels"],
-            sizes, ids, xy, glyph_offsets, boxes, ranges, word_offsets, notes,
-        )  # fmt: skip
-        colors = np.array([arguments["foreground"], arguments["background"]], np.uint8)
-        glyph_colors = np.empty((used, 3), np.uint8)
-        glyph_colors[:] = colors[0]
-        return Layout(
-            sizes=sizes.astype(np.int32),
-            colors=np.broadcast_to(colors, (pages, 2, 3)).copy(),
-            fonts=(font.key,),
-            glyph_fonts=np.zeros(used, np.uint16),
-            glyph_ids=ids[:used],
-            glyph_xy=xy[:used],
-            glyph_colors=glyph_colors,
-            glyph_offsets=glyph_offsets,
-            rule_offsets=np.zeros(pages + 1, np.int64),
-            picture_offsets=np.zeros(pages + 1, np.int64),
-            words=boxes[:boxed].copy(),
-            word_ranges=ranges[:boxed].copy(),
-            word_offsets=word_offsets,
-        ), notes
-
-    def _diagnose(self, texts: Sequence[str], tokens: Tokens, layout: Layout, notes: np.ndarray) -> list[Diagnostic]:
-        found = []
-        for page in np.flatnonzero(notes).tolist():
-            height, width = layout.sizes[page].tolist()
-            kind, message = "blank", "the page has no ink"
-            if notes[page] == 2:
-                kind = "oversize"
-                message = f"a page of {height} x {width} px is over max_pixels={self._arguments['max_pixels']}"
-            found.append(Diagnostic(page, 0, len(texts[page]), kind, message))
-        if not self._cache.flagged:
-            return found
-        flags = np.where(tokens.words >= 0, self._cache.flags[tokens.words], 0)
-        flagged = np.flatnonzero(flags)
-        spans: list[tuple[int, str, int, int]] = []
-        for t, page in zip(
-            flagged.tolist(), (np.searchsorted(tokens.starts, flagged, "right") - 1).tolist(), strict=True
-        ):
-            begin = int(tokens.begins[t])
-            if flags[t] & MISSING:
-                ranges = self._cache.missing[int(tokens.words[t])]
-                spans.extend((page, "missing", begin + a, begin + b) for a, b in ranges)
-            if flags[t] & RIGHT_TO_LEFT:
-                spans.append((page, "direction", begin, begin + int(tokens.lengths[t])))
-        for (page, kind), group in itertools.groupby(sorted(spans), key=lambda span: span[:2]):
-            for start, stop in _merge((a, b) for _, _, a, b in group):
-                found.append(Diagnostic(page, start, stop, kind, self._explain(kind, page, texts[page][start:stop])))
-        return found
-
-    def _explain(self, kind: str, page: int, text: str) -> str:
-        if kind == "direction":
-            return "right-to-left text is set in storage order"
-        codes = list(dict.fromkeys(f"U+{ord(c):04X}" for c in text))
-        named = " ".join(codes[:8]) + (f" and {len(codes) - 8} more" if len(codes) > 8 else "")
-        message = f"{self.font.name} has no glyph for {named}"
-        if self.on_missing == "error":
-            raise MissingGlyphError(message, page)
-        return message
-
-
-def _rebuild(arguments: dict[str, Any]) -> Typesetter:
-    return Typesetter(**arguments)
-
-
-def _merge(ranges: Any) -> list[tuple[int, int]]:
-    """Join ranges that touch; they come sorted."""
-    merged: list[tuple[int, int]] = []
-    for start, stop in ranges:
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
-        else:
-            merged.append((start, stop))
-    return merged
-
-
-def _check_range(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:
-    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise TypeError(f"{name} must be {'an integer' if whole else 'a number'}, not {type(value).__name__}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+    font = cache.font
+    pages = len(tokens.starts) - 1
+    glyphs = _count_glyphs(tokens.words, cache.glyph_starts)
+    sizes = np.empty((pages, 2), np.int64)
+    ids, xy = np.empty(glyphs, np.uint16), np.empty((glyphs, 2), np.int32)
+    # A word may be split before every glyph.
+    boxes, ranges = np.empty((glyphs, 4), np.float32), np.empty((glyphs, 2), np.int32)
+    glyph_offsets, word_offsets = np.empty(pages + 1, np.int64), np.empty(pages + 1, np.int64)
+    notes = np.empty(pages, np.uint8)
+    # Half-leading above and below, as in CSS, on a whole pixel.
+    baseline = round((style.line_height - (font.ascent + font.descent) / 64) / 2 + font.ascent / 64)
+    used, boxed = _fill(
+        tokens.kinds, tokens.begins, tokens.lengths, tokens.words, tokens.starts,
+        cache.glyph_starts, cache.advances, cache.flags, cache.glyphs,
+        max(1, font.space), font.ascent, font.descent, style.line_height, baseline,
+        (style.width - 2 * style.margin) * 64, style.width, style.margin, style.trim, style.max_pixels,
+        sizes, ids, xy, glyph_offsets, boxes, ranges, word_offsets, notes,
+    )  # fmt: skip
+    colors = np.array([style.foreground, style.background], np.uint8)
+    glyph_colors = np.empty((used, 3), np.uint8)
+    glyph_colors[:] = colors[0]
+    layout = Layout(
+        sizes=sizes.astype(np.int32),
+        colors=np.broadcast_to(colors, (pages, 2, 3)).copy(),
+        fonts=(font.key,),
+        glyph_fonts=np.zeros(used, np.uint16),
+        glyph_ids=ids[:used],
+        glyph_xy=xy[:used],
+        glyph_colors=glyph_colors,
+        glyph_offsets=glyph_offsets,
+        rule_offsets=np.zeros(pages + 1, np.int64),
+        picture_offsets=np.zeros(pages + 1, np.int64),
+        words=boxes[:boxed].copy(),
+        word_ranges=ranges[:boxed].copy(),
+        word_offsets=word_offsets,
+    )
+    return layout, notes

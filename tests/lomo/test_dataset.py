@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from gpurender import LoMo, Typesetter
-from gpurender.lomo.dataset import OutputError, StrictError, write_dataset
+from gpurender.lomo.dataset import StrictError, write_dataset
+from gpurender.lomo.folder import OutputError
 
 SENTENCES = "One goes first. Two comes next. Three is after it. Four is here. Five follows. Six is the last."
 

@@ -5,6 +5,7 @@ import ctypes
 import freetype
 import numpy as np
 import pytest
+import torch
 
 from gpurender.raster import Atlas, FrozenAtlasError, Renderer
 from gpurender.typeset import FontKey, Layout, Typesetter
@@ -58,7 +59,8 @@ def test_a_page_is_freetypes_bitmaps_painted_over(backend):
     texts = ["AVj fi Q"] if backend == "triton" else [TEXT, "two\nlines -- WAVE"]
     typesetter = Typesetter(foreground=(30, 30, 30), background=(210, 210, 210))
     layout = typesetter(texts)
-    pages = Renderer(backend=backend)(layout).to_numpy()
+    device = "cuda" if backend == "triton" and torch.cuda.is_available() else "cpu"
+    pages = Renderer(backend=backend, device=device)(layout).to_numpy()
     for n, page in enumerate(pages):
         expected = np.full(layout.sizes[n], 210, np.int64)
         for g in range(*layout.glyph_offsets[n : n + 2]):

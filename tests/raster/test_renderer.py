@@ -15,6 +15,12 @@ from gpurender.raster import encode_png
 TEXTS = ["The quick brown fox", "", "jumps\nover", "x" * 200]
 
 
+def renderer_of(backend, **options):
+    """A renderer where that backend works."""
+    device = "cuda" if backend == "triton" and torch.cuda.is_available() else "cpu"
+    return Renderer(backend=backend, device=device, **options)
+
+
 @pytest.fixture(scope="module")
 def typesetter():
     return Typesetter(width=300)
@@ -39,7 +45,7 @@ def decorated(typesetter):
 def test_backends_agree_bit_for_bit(typesetter, backend, channels):
     layout = decorated(typesetter)
     expected = Renderer(backend="cpu", channels=channels)(layout)
-    got = Renderer(backend=backend, channels=channels)(layout)
+    got = renderer_of(backend, channels=channels)(layout)
     for mine, theirs in zip(got.to_numpy(), expected.to_numpy(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
