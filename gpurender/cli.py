@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -88,7 +89,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, 1 for a job that failed, 2 for wrong arguments, 130 for Ctrl-C."""
+    """Run the command; returns the exit status: 0, 1 for what failed, 2 for words it does not know, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        # What is told may hold a text's lone surrogate, or letters the terminal lacks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.version:
@@ -110,6 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         print(f"gpurender: error: {name}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"gpurender: error: not enough memory: {error}", file=sys.stderr)
         return 1
     except (ValueError, TypeError, RuntimeError) as error:
         print(f"gpurender: error: {error}", file=sys.stderr)
@@ -171,6 +179,8 @@ def _lomo(arguments: argparse.Namespace) -> int:
 def _render(arguments: argparse.Namespace) -> int:
     from gpurender.raster import Renderer, encode_png
 
+    if arguments.text == "-" and sys.stdin is None:
+        raise ValueError("there is no standard input to read")
     text = sys.stdin.read() if arguments.text == "-" else arguments.text
     layout = _typesetter(arguments)(text)
     for diagnostic in layout.diagnostics:

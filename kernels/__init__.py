@@ -70,6 +70,7 @@ class Pictures(NamedTuple):
     starts: Array  # [N + 1] int64: each page's first picture
 
 
+_LARGEST = 2**31  # rows and columns of a bitmap
 _I32, _I64, _U8 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
 _DTYPES: dict[type, tuple[np.dtype[Any], ...]] = {
     Canvas: (_I32, _I64, _U8),
@@ -128,7 +129,7 @@ def composite(
 
     Raises:
         TypeError: A wrong dtype or kind of array.
-        ValueError: A wrong shape, or offsets that do not fit the arrays.
+        ValueError: A wrong shape, or numbers that point outside the arrays.
     """
     device = "cpu" if isinstance(out, np.ndarray) else str(out.device)
     chosen = choose_backend(backend, device)
@@ -136,57 +137,92 @@ def composite(
     _check(out, *groups)
     convert = _to_numpy if chosen == "cpu" else _to_tensor
     implementation = import_module(f"gpurender.kernels.{chosen}.composite").composite
-    implementation(convert(out), *(convert(array) for group in groups for array in group))
+    arrays = (convert(array) for group in groups for array in group)
+    implementation(convert(out), *arrays)
     return out
 
 
 def _to_numpy(array: Array) -> np.ndarray:
-    return array if isinstance(array, np.ndarray) else array.numpy()
+    return np.ascontiguousarray(array if isinstance(array, np.ndarray) else array.numpy())
 
 
 def _to_tensor(array: Array) -> Tensor:
     import torch
 
-    return torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+    return torch.from_numpy(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array.contiguous()
 
 
 def _check(out: Array, *groups: Any) -> None:
-    """Raise for what would make a backend read or write out of bounds, as far as offsets and shapes tell."""
+    """Raise for what would make a backend read or write out of bounds."""
     for group in groups:
         for name, array, dtype in zip(group._fields, group, _DTYPES[type(group)], strict=True):
             if not _has_dtype(array, dtype):
                 raise TypeError(f"{type(group).__name__}.{name} must be an array of {dtype}, not {_describe(array)}")
-    canvas, glyphs, bitmaps, rules, pictures = groups
+            if isinstance(array, np.ndarray) and min(array.strides, default=0) < 0:
+                raise ValueError(f"{type(group).__name__}.{name} must not run backwards")
+    if not _has_dtype(out, _U8) or out.ndim != 1:
+        raise TypeError(f"out must be a flat uint8 array, not {_describe(out)}")
+    if isinstance(out, np.ndarray) and not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out must be contiguous and writeable")
+    canvas, glyphs, bitmaps, rules, pictures = (type(group)(*map(_look, group)) for group in groups)
+    if canvas.backgrounds.ndim != 2 or canvas.backgrounds.shape[1] not in (1, 3):
+        raise ValueError(f"Canvas.backgrounds must be [N, 1] or [N, 3], not {list(canvas.backgrounds.shape)}")
     pages, channels = canvas.backgrounds.shape
-    if channels not in (1, 3):
-        raise ValueError(f"Canvas.backgrounds must be [N, 1] or [N, 3], not {tuple(canvas.backgrounds.shape)}")
     shapes = (
         ("Canvas.sizes", canvas.sizes, (pages, 2)),
         ("Canvas.starts", canvas.starts, (pages + 1,)),
         ("Glyphs.xy", glyphs.xy, (len(glyphs.slots), 2)),
         ("Glyphs.colors", glyphs.colors, (len(glyphs.slots), channels)),
+        ("Glyphs.starts", glyphs.starts, (pages + 1,)),
         ("Bitmaps.slots", bitmaps.slots, (len(bitmaps.slots), 4)),
         ("Rules.boxes", rules.boxes, (len(rules.boxes), 4)),
         ("Rules.colors", rules.colors, (len(rules.boxes), channels)),
+        ("Rules.starts", rules.starts, (pages + 1,)),
         ("Pictures.boxes", pictures.boxes, (len(pictures.at), 4)),
+        ("Pictures.starts", pictures.starts, (pages + 1,)),
     )
     for name, array, shape in shapes:
-        if tuple(array.shape) != shape:
+        if array.shape != shape:
             raise ValueError(f"{name} must have shape {list(shape)}, not {list(array.shape)}")
-    for name, group, items in (
-        ("Glyphs", glyphs, len(glyphs.slots)),
-        ("Rules", rules, len(rules.boxes)),
-        ("Pictures", pictures, len(pictures.at)),
+    lengths = np.multiply(canvas.sizes[:, 0], canvas.sizes[:, 1], dtype=np.int64) * channels
+    if canvas.sizes.size and canvas.sizes.min() < 0:
+        raise ValueError("Canvas.sizes must not be negative")
+    if canvas.starts[0] != 0 or not np.array_equal(canvas.starts[1:], lengths.cumsum()):
+        raise ValueError("Canvas.starts must be the running sum of the pages' bytes, from 0")
+    if len(out) < canvas.starts[-1]:
+        raise ValueError(f"out has {len(out)} bytes; the pages need {canvas.starts[-1]}")
+    for name, starts, items in (
+        ("Glyphs", glyphs.starts, len(glyphs.slots)),
+        ("Rules", rules.starts, len(rules.boxes)),
+        ("Pictures", pictures.starts, len(pictures.at)),
     ):
-        starts = group.starts
-        if tuple(starts.shape) != (pages + 1,) or (pages and (int(starts[0]) != 0 or int(starts[-1]) != items)):
-            raise ValueError(f"{name}.starts must be [{pages + 1}], from 0 to {items}")
-    if len(glyphs.slots) and not 0 <= int(glyphs.slots.min()) <= int(glyphs.slots.max()) < len(bitmaps.slots):
+        if starts[0] != 0 or starts[-1] != items or (starts[1:] < starts[:-1]).any():
+            raise ValueError(f"{name}.starts must rise from 0 to {items}")
+    if len(glyphs.slots) and not 0 <= glyphs.slots.min() <= glyphs.slots.max() < len(bitmaps.slots):
         raise ValueError(f"Glyphs.slots must lie in [0, {len(bitmaps.slots)})")
-    if not _has_dtype(out, _U8) or out.ndim != 1:
-        raise TypeError(f"out must be a flat uint8 array, not {_describe(out)}")
-    if pages and len(out) < int(canvas.starts[-1]):
-        raise ValueError(f"out has {len(out)} bytes; the pages need {int(canvas.starts[-1])}")
+    first, rows, columns, stride = bitmaps.slots.T
+    if len(first) and (
+        bitmaps.slots.min() < 0
+        or (stride & 15).any()
+        or (columns > stride).any()
+        or (stride > _LARGEST).any()
+        or (rows > _LARGEST).any()
+        or (first + rows * stride).max() > len(bitmaps.coverage)
+    ):
+        raise ValueError(
+            "Bitmaps.slots must hold, inside coverage: first byte, rows, columns, and a stride of at least as many, "
+            "a multiple of 16"
+        )
+    if len(pictures.at):
+        areas = np.multiply(pictures.boxes[:, 2], pictures.boxes[:, 3], dtype=np.int64)
+        ends = pictures.at + (channels + 1) * areas
+        if pictures.boxes[:, 2:].min() < 0 or pictures.at.min() < 0 or ends.max() > len(pictures.pixels):
+            raise ValueError("Pictures must lie inside pixels")
+
+
+def _look(array: Array) -> Any:
+    """An array for a look at its values: numpy's where it lies on the CPU; pixels on a device are not looked into."""
+    return array.numpy() if not isinstance(array, np.ndarray) and array.device.type == "cpu" else array
 
 
 def _has_dtype(array: Any, dtype: np.dtype[Any]) -> bool:

@@ -4,12 +4,17 @@ import json
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 # Read when kernels are imported, so it must stand before any of them is.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+# The first example of a test may compile; machines are slow and noisy.
+hypothesis.settings.register_profile("gpurender", deadline=None)
+hypothesis.settings.load_profile("gpurender")
 
 DATA = Path(os.environ.get("GPURENDER_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

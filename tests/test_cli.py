@@ -62,7 +62,7 @@ def test_render_reports_what_is_missing(tmp_path, capsys):
     [
         (["--font", "Nothing Like It"], "no font named 'Nothing Like It'"),
         (["--width", "3"], "width must be from"),
-        (["--max-pixels", "10"], "is over max_pixels=10"),
+        (["--max-pixels", "10"], "more pixels than max_pixels=10"),
     ],
 )
 def test_errors_are_one_line(tmp_path, capsys, arguments, message):

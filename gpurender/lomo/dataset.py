@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import json
 import multiprocessing
 import os
 import signal
@@ -17,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from gpurender.lomo.folder import Batch, Folder, Report, image_name, no_interrupt
-from gpurender.lomo.records import RecordError, parse_line, read_lines, to_sharegpt
+from gpurender.lomo.records import RecordError, encode_line, parse_line, read_lines, to_sharegpt
 from gpurender.lomo.substitute import PROVENANCE, LoMo, Outcome
 from gpurender.raster import Renderer, encode_png
 
@@ -69,7 +69,7 @@ def write_dataset(
         The report. An interrupted job (Ctrl-C) returns too, with `complete=False`.
 
     Raises:
-        FileNotFoundError: An input is missing.
+        FileNotFoundError, PermissionError: An input is missing or cannot be read.
         OutputError: The output folder cannot be used.
         StrictError: See `strict`; what came before it stands in the folder.
     """
@@ -79,11 +79,11 @@ def write_dataset(
         raise ValueError(f"limit must not be negative, not {limit}")
     paths = [Path(path).absolute() for path in inputs]
     for path in paths:
-        if not path.is_file():
+        if path.is_dir() or not path.exists():
             kind = "is a folder, not a file" if path.is_dir() else "does not exist"
             raise FileNotFoundError(errno.ENOENT, f"input {kind}", str(path))
-        with path.open("rb"):
-            pass
+        if not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, "input cannot be read", str(path))
     work = _Work(lomo, backend, Path(out).resolve())
     folder = Folder(Path(out), paths)
     report = folder.report
@@ -146,61 +146,57 @@ class _Work:
             try:
                 record = parse_line(line.data)
             except RecordError as error:
-                self._fail(batch, line, "", Outcome("failed", "unusable", str(error)))
+                self._fail(batch, line, "", str(error))
                 continue
             records.append(record)
             parsed.append(line)
         # A record without an id gets one from its source and position, the same whatever the batch.
         done = self.lomo(records, ids=[f"{os.path.basename(line.file)}:{line.number}" for line in parsed])
-        pages = self.renderer(done.layout).to_numpy()
-        for line, record, outcome in zip(parsed, done.records, done.outcomes, strict=True):
+        pages = iter(self.renderer(done.layout).to_numpy())
+        names = [
+            self.out / image_name(line.ordinal, k)
+            for line, record, outcome in zip(parsed, done.records, done.outcomes, strict=True)
+            for k in range(len(record[PROVENANCE]["spans"]) if outcome.status == "rewritten" else 0)
+        ]
+        files = iter(zip(names, pages, strict=True))
+        for line, record, outcome in zip(parsed, done.with_images(names), done.outcomes, strict=True):
             if outcome.status == "failed":
-                self._fail(batch, line, str(record.get("id", "")) if isinstance(record, dict) else "", outcome)
+                self._fail(batch, line, str(record.get("id", "")) if isinstance(record, dict) else "", outcome.reason)
             else:
-                self._write(batch, line, record, outcome, pages)
+                images = list(itertools.islice(files, len(record[PROVENANCE]["spans"])))
+                self._write(batch, line, record, outcome, images)
         return batch
 
-    def _write(self, batch: Batch, line: Line, record: dict[str, Any], outcome: Outcome, pages: list[Any]) -> None:
+    def _write(
+        self, batch: Batch, line: Line, record: dict[str, Any], outcome: Outcome, images: list[tuple[Path, np.ndarray]]
+    ) -> None:
         provenance = record[PROVENANCE]
-        rewritten = dict.fromkeys(span["message"] for span in provenance["spans"])
-        parts = [part for i in rewritten for part in record["messages"][i]["content"]]
-        numbers = [part["image"] for part in parts if part["type"] == "image"]
-        names = {number: image_name(line.ordinal, k) for k, number in enumerate(numbers)}
         try:
-            record, apart = to_sharegpt(record, names, Path(line.file).parent, self.out)
+            record, apart = to_sharegpt(record, Path(line.file).parent, self.out)
+            record[PROVENANCE] = provenance | {"renderer": self.renderer.backend if images else "", "apart": apart}
+            text = encode_line(record)
         except RecordError as error:
-            self._fail(batch, line, provenance["record"], Outcome("failed", "unusable", str(error)))
+            self._fail(batch, line, provenance["record"], str(error))
             return
-        record[PROVENANCE] = provenance | {"renderer": self.renderer.backend if names else "", "apart": apart}
-        for number, name in names.items():
-            with open(f"{self.out}/{name}", "wb") as file:
-                file.write(encode_png(pages[number]))
-        batch.lines.append(_encode(record))
+        for file, page in images:
+            file.write_bytes(encode_png(page))
+        batch.lines.append(text)
         batch.counts[outcome.status] += 1
-        batch.counts["images"] += len(names)
+        batch.counts["images"] += len(images)
         batch.counts["with_missing"] += sum(bool(span["missing"]) for span in provenance["spans"])
         batch.counts["apart"] += apart
         if outcome.status == "kept":
             batch.kept[outcome.kind] += 1
         if outcome.is_problem:
-            batch.problems.append(_problem(line, provenance["record"], outcome))
+            batch.problems.append(_problem(line, provenance["record"], outcome.status, outcome.reason))
 
-    def _fail(self, batch: Batch, line: Line, record_id: str, outcome: Outcome) -> None:
+    def _fail(self, batch: Batch, line: Line, record_id: str, reason: str) -> None:
         batch.counts["failed"] += 1
-        batch.problems.append(_problem(line, record_id, outcome))
+        batch.problems.append(_problem(line, record_id, "failed", reason))
 
 
-def _problem(line: Line, record_id: str, outcome: Outcome) -> dict[str, str]:
-    source = f"{line.file}:{line.number}"
-    return {"source": source, "record": record_id, "status": outcome.status, "reason": outcome.reason}
-
-
-def _encode(record: dict[str, Any]) -> bytes:
-    try:
-        return json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n"
-    except UnicodeEncodeError:
-        # A lone surrogate has no UTF-8; JSON's escape carries it.
-        return json.dumps(record).encode("ascii") + b"\n"
+def _problem(line: Line, record_id: str, status: str, reason: str) -> dict[str, str]:
+    return {"source": f"{line.file}:{line.number}", "record": record_id, "status": status, "reason": reason}
 
 
 @contextmanager

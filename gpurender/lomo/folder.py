@@ -130,11 +130,16 @@ class Folder:
         foreign = [path.name for path in self.path.iterdir() if not ours or path.name not in known]
         images = self._images()
         foreign += [f"images/{path.name}" for path in images if not _IMAGE.fullmatch(path.name)]
+        # A link may lead to pictures that are not ours.
+        foreign += ["images, a link"] if (self.path / "images").is_symlink() else []
         if foreign:
             message = f"output folder holds something else ({foreign[0]}); name a new folder, or remove it"
             raise OutputError(errno.ENOTEMPTY, message, str(self.path))
-        for path in [*images, *(p for p in self.path.iterdir() if p.is_file() and p.name != "report.json")]:
-            path.unlink()
+        # In this order, so that an interruption leaves nothing that claims to be whole.
+        _write_json(self.path / "report.json", self.report.as_dict())
+        (self.path / "data.jsonl").unlink(missing_ok=True)
+        for path in [*images, self.path / "dataset_info.json"]:
+            path.unlink(missing_ok=True)
 
     def _images(self) -> list[Path]:
         folder = self.path / "images"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 from gpurender.typeset.breaks import grapheme_breaks, line_breaks, sentence_breaks
@@ -79,9 +80,9 @@ def _spans(text: str, position: Position) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     for first, last in SHARES[position]:
         start, stop = cuts.at(first), cuts.at(last)
-        if start >= stop:
-            start, stop = cuts.block_at((first + last) / 2)
         start, stop = _strip(text, start, stop)
+        if start >= stop:
+            start, stop = _strip(text, *cuts.block_at((first + last) / 2))
         if start < stop and (not spans or start >= spans[-1][1]):
             spans.append((start, stop))
     return spans or whole
@@ -140,10 +141,11 @@ class _Cuts:
         return round(wanted) if place is None else place
 
     def block_at(self, share: float) -> tuple[int, int]:
-        """The formula, or else the stretch of text between formulas, that holds a place."""
-        edges = sorted({0, *self._edges, len(self.text)})
-        k = max(1, bisect_left(edges, share * len(self.text)))
-        return edges[k - 1], edges[k]
+        """The formula, or else the sentence, that is not blank and lies nearest to a place."""
+        edges = sorted({0, *self._edges, *self._sentences, len(self.text)})
+        wanted = share * len(self.text)
+        blocks = [(a, b) for a, b in pairwise(edges) if not self.text[a:b].isspace()]
+        return min(blocks, key=lambda block: max(block[0] - wanted, wanted - block[1], 0))
 
     @cached_property
     def _edges(self) -> list[int]:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RecordError", "check_record", "holds_media", "message_text", "parse_line", "read_lines", "to_sharegpt"]
+__all__ = [
+    "RecordError",
+    "check_record",
+    "encode_line",
+    "holds_media",
+    "message_text",
+    "parse_line",
+    "read_lines",
+    "to_sharegpt",
+]
 
 Record = dict[str, Any]
 
@@ -42,6 +52,21 @@ def parse_line(line: bytes) -> Any:
         raise RecordError(f"not UTF-8: byte 0x{line[error.start]:02x} at position {error.start}") from None
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}") from None
+
+
+def encode_line(record: Record) -> bytes:
+    """A record as a line of a JSONL file.
+
+    Raises:
+        RecordError: JSON or UTF-8 cannot carry it, so no reader could read the file.
+    """
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+    except UnicodeEncodeError as error:
+        code = f"U+{ord(error.object[error.start]):04X}"
+        raise RecordError(f"a text or a field holds a lone surrogate ({code}), which UTF-8 cannot carry") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"cannot be written as JSON: {error}") from None
 
 
 def _no_constant(name: str) -> None:
@@ -89,7 +114,7 @@ def message_text(message: Record) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
-def to_sharegpt(record: Record, images: Mapping[int, str], folder: Path, out: Path) -> tuple[Record, int]:
+def to_sharegpt(record: Record, folder: Path, out: Path) -> tuple[Record, int]:
     """A record in the form that LLaMA-Factory reads: contents are strings with one `<image>` for each path in `images`.
 
     A literal `<image>`, `<video>`, `<audio>` or `<|image_pad|>` in a text would be counted as media. It is written
@@ -97,9 +122,7 @@ def to_sharegpt(record: Record, images: Mapping[int, str], folder: Path, out: Pa
     own, its `<image>` markers are what they say.
 
     Args:
-        record: A checked record, as `LoMo` returns it: an image part holds the number of its page, or, in a record that
-            came with images, a path.
-        images: The paths of the pages, by their numbers, relative to `out`.
+        record: A checked record. Its image parts hold a path: a string as it came, or a `Path` to a file below `out`.
         folder: Where the record's own image paths start from.
         out: Where paths are to start from.
 
@@ -107,50 +130,65 @@ def to_sharegpt(record: Record, images: Mapping[int, str], folder: Path, out: Pa
         The record and how many literals were written apart.
 
     Raises:
-        RecordError: It holds media that this form cannot carry, or as many `<image>` markers as images is not true.
+        RecordError: It holds media that this form cannot carry, or not as many images as `<image>` markers.
     """
-    own = record.get("images") or ([record["image"]] if record.get("image") else [])
-    own = own if isinstance(own, list) else [own]
     for field in ("video", "videos", "audio", "audios"):
         if record.get(field):
             raise RecordError(f"{field!r} cannot be carried by the sharegpt-with-images form")
-    paths = [_relative(path, folder, out) for path in own]
-    messages, apart = [], 0
+    if record.get("image") and record.get("images"):
+        raise RecordError("'image' and 'images' cannot be told apart")
+    own = record.get("images") or record.get("image") or []
+    waiting = deque(own if isinstance(own, list) else [own])
+    markers = bool(waiting)
+    paths: list[str] = []
+    messages, apart, found = [], 0, 0
     for message in record["messages"]:
-        content, count = _flatten(message["content"], images, paths, folder, out, markers=bool(own))
-        messages.append(message | {"content": content})
-        apart += count
-    found = sum(message["content"].count("<image>") for message in messages)
-    if found != len(paths):
-        raise RecordError(f"{found} <image> markers but {len(paths)} images")
+        pieces = []
+        for text, image in _runs(message["content"]):
+            for i, piece in enumerate(text.split("<image>") if markers else [text]):
+                if i:
+                    found += 1
+                    pieces.append("<image>")
+                    paths += [_relative(waiting.popleft(), folder, out)] if waiting else []
+                told, count = _PLACEHOLDER.subn("< ", piece)
+                pieces.append(told)
+                apart += count
+            if image is not None:
+                pieces.append("<image>")
+                paths.append(_relative(image, folder, out))
+        messages.append(message | {"content": "".join(pieces)})
+    if waiting or sum(message["content"].count("<image>") for message in messages) != len(paths):
+        raise RecordError(f"{found} <image> markers but {len(own) if isinstance(own, list) else 1} images")
     rest = {key: value for key, value in record.items() if key not in ("messages", "image", "images")}
     return {"messages": messages, "images": paths, **rest}, apart
 
 
-def _flatten(
-    content: str | list[Record], images: Mapping[int, str], paths: list[str], folder: Path, out: Path, *, markers: bool
-) -> tuple[str, int]:
-    """A content as one string; the paths of its image parts are appended to `paths`."""
-    pieces, apart = [], 0
+def _runs(content: str | list[Record]) -> Iterator[tuple[str, Any]]:
+    """A content as texts, each with the image that follows it, or None at the end.
+
+    Adjacent text parts are one text: a placeholder that two of them make together is one.
+    """
+    text = ""
     for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
         if part.get("type") == "text":
-            pieces_of = part["text"].split("<image>") if markers else [part["text"]]
-            escaped = [_PLACEHOLDER.subn("< ", piece) for piece in pieces_of]
-            pieces.append("<image>".join(text for text, _ in escaped))
-            apart += sum(count for _, count in escaped)
+            text += part["text"]
         elif part.get("type") in ("image", "image_url"):
             source = part.get("image", part.get("image_url", part.get("path")))
-            source = source.get("url") if isinstance(source, dict) else source
-            pieces.append("<image>")
-            paths.append(images[source] if isinstance(source, int) else _relative(source, folder, out))
+            yield text, source.get("url", "") if isinstance(source, dict) else "" if source is None else source
+            text = ""
         else:
             raise RecordError(f"a content part of type {part.get('type')!r} cannot be carried")
-    return "".join(pieces), apart
+    yield text, None
 
 
 def _relative(path: Any, folder: Path, out: Path) -> str:
-    if not isinstance(path, str) or path.startswith(("data:", "http:", "https:")):
+    if isinstance(path, Path):
+        return path.relative_to(out).as_posix()
+    if not isinstance(path, str) or not path or path.startswith(("data:", "http:", "https:")):
         shown = repr(path[:30]) if isinstance(path, str) else type(path).__name__
         raise RecordError(f"an image must be a file's path to be carried, not {shown}")
-    file = folder / path
-    return os.path.relpath(file, out) if file.is_file() else path
+    try:
+        file = folder / path
+        return os.path.relpath(file, out) if file.is_file() else path
+    except (OSError, ValueError) as error:
+        raise RecordError(f"an image's path cannot be used: {error}") from None

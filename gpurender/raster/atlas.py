@@ -100,7 +100,15 @@ class Atlas:
         xy, slots = np.empty((glyphs, 2), np.int32), np.empty(glyphs, np.int32)
         missing = np.empty(glyphs, np.int64)
         source = (layout.glyph_xy, layout.glyph_fonts, layout.glyph_ids, bases, ends)
-        count = _look_up(*source, self._table, self._bearings, xy, slots, missing)
+        count = -1
+        try:
+            count = _look_up(*source, self._table, self._bearings, xy, slots, missing)
+            if count > 0:
+                self._rasterise(layout, bases, missing[:count])
+        finally:
+            # What an interruption or an error left out is absent again, not "seen".
+            if count != 0:
+                self._table[self._table < 0] = _ABSENT
         if count < 0:
             number, glyph = int(layout.glyph_fonts[-1 - count]), int(layout.glyph_ids[-1 - count])
             if number >= len(layout.fonts):
@@ -108,11 +116,6 @@ class Atlas:
             key = layout.fonts[number]
             raise ValueError(f"font file {key.file!r} has no glyph {glyph}, only {self._faces[key][0].num_glyphs}")
         if count:
-            try:
-                self._rasterise(layout, bases, missing[:count])
-            finally:
-                # What an interruption or an error left out is absent again, not "seen".
-                self._table[self._table < 0] = _ABSENT
             _look_up(*source, self._table, self._bearings, xy, slots, missing)
         return xy, slots
 
@@ -136,8 +139,9 @@ class Atlas:
             except (freetype.FT_Exception, OSError) as error:
                 raise ValueError(f"font file {key.file!r} cannot be read: {error}") from error
             face.set_char_size(round(key.size * 64))
-            self._faces[key] = face, len(self._table)
+            base = len(self._table)
             self._table = np.append(self._table, np.full(face.num_glyphs * PHASES, _ABSENT, np.int32))
+            self._faces[key] = face, base
         return self._faces[key][1]
 
     def _rasterise(self, layout: Layout, bases: np.ndarray, glyphs: np.ndarray) -> None:
@@ -163,6 +167,8 @@ class Atlas:
         if rows and columns:
             pixels = np.array(bitmap.buffer, np.uint8).reshape(rows, bitmap.pitch)[:, :columns]
             target = self._coverage[self._used : self._used + rows * stride].reshape(rows, stride)
+            # An interrupted call may have left something here.
+            target[:] = 0
             target[:, :columns] = pixels
         slot = self._count
         self._slots[slot] = self._used, rows, columns, stride

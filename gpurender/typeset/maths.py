@@ -6,8 +6,8 @@ What counts as a formula, read from left to right, each beginning where the last
   an opening `$` has no space after it, a closing one no space before it and no digit after it; spaces on both sides
   (`$ x $`) are also taken where no word stands between. A `$` inside braces, as in `\mbox{..}` and `\text{..}`, belongs
   to the formula around it.
-- Two prices are not a formula: what stands between single dollars and reads as prose, with two words in a row or
-  letters that are neither Latin nor Greek, is none (`$5 for the cat and 3$`).
+- Two prices are not a formula: what stands between single dollars without a command, a `^` or a `_{`, and reads as
+  prose (two words in a row, or letters that are neither Latin nor Greek), is none (`$5 for the cat and 3$`).
 - `\begin{..}..\end{..}` of an environment that sets maths or a table.
 - A bare command with its arguments: `\frac{a}{b}`, `\sqrt[3]{x}`, `\alpha_{1}`.
 
@@ -49,8 +49,9 @@ _TOKEN = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _FENCE_END = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*$", re.MULTILINE)
-_COMMAND = re.compile(r"\\(?:text[a-z]*|mbox|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+\*?")
-_PROSE = re.compile(r"[A-Za-z]{2,}[.,;:]?\s+[A-Za-z]{2,}|[^\W\d_A-Za-z\u0370-\u03ff\U0001d400-\U0001d7ff]{2}")
+_MATHS = re.compile(r"\\[A-Za-z]|\^|_\{")
+# The word is possessive and begins where letters begin, so that a long one is read once.
+_PROSE = re.compile(r"(?<![A-Za-z])[A-Za-z]{2,}+\s+[A-Za-z]{2}|[^\W\d_A-Za-z\u0370-\u03ff\U0001d400-\U0001d7ff]{2}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -157,9 +158,12 @@ class _Scanner:
         body = self.text[token.stop : other.start]
         if token.text == "$$":
             return Formula(token.start, stop, "display") if other.text == "$$" and body.strip() else None
-        after = self.text[stop : stop + 1]
-        if not body.strip() or after.isdigit() or other.text == "$$" or not _is_formula(body):
+        if not body.strip() or self.text[stop : stop + 1].isdigit() or not _is_formula(body):
             return None
+        if other.text == "$$":
+            # `$x$$y$`: its second half opens the next one.
+            self.tokens[k] = other._replace(text="$", start=stop)
+            self.starts[k] = stop
         return Formula(token.start, stop, "inline")
 
     def _after_space(self, k: int) -> int:
@@ -211,7 +215,8 @@ def _tokens(text: str) -> Iterator[_Token]:
 def _is_formula(body: str) -> bool:
     """Whether what stands between two single dollars reads as maths and not as prose between two prices."""
     spaced = body[0].isspace(), body[-1].isspace()
-    plain = _COMMAND.sub(" ", body)
-    if any(spaced):
-        return all(spaced) and not _WORD.search(plain)
-    return not _PROSE.search(plain)
+    if any(spaced) and not all(spaced):
+        return False
+    if _MATHS.search(body):
+        return True
+    return not (_WORD if all(spaced) else _PROSE).search(body)

@@ -9,14 +9,15 @@ from numba import njit
 
 from gpurender.typeset.layout import Layout
 from gpurender.typeset.shape import (
+    BACKWARDS,
     BREAK,
     CLUSTER,
+    ENDLESS,
     FIRST,
     ID,
     NEWLINE,
     OPPORTUNITY,
     PEN,
-    RIGHT_TO_LEFT,
     SPACE,
     TAB,
     XMAX,
@@ -27,7 +28,7 @@ from gpurender.typeset.shape import (
     WordCache,
     X,
     Y,
-)  # fmt: skip
+)
 
 __all__ = ["BLANK", "OVERSIZE", "PageStyle", "set_pages"]
 
@@ -60,7 +61,7 @@ def _fill(
     """Fill lines greedily, page by page. Lengths in 1/64 px but `leading`, `baseline`, `width`, `margin` and sizes, px.
 
     Returns the number of glyphs and of word boxes. `notes` [N] receives `BLANK` for a page without ink, `OVERSIZE` for
-    one over `max_pixels`, whose glyphs and words are dropped; its size is the one it would have had.
+    one over `max_pixels`, whose glyphs and words are dropped.
     """
     g_out = 0
     w_out = 0
@@ -85,6 +86,8 @@ def _fill(
             word = token_words[t]
             g, end = glyph_starts[word], glyph_starts[word + 1]
             first = g
+            if flags[word] & ENDLESS:
+                line += max_pixels
             while g < end:
                 # The piece [g, stop) that goes on this line.
                 stop = end
@@ -135,7 +138,7 @@ def _fill(
                 boxes[w_out, 3] = y + descent / 64
                 ranges[w_out, 0] = begins[t]
                 ranges[w_out, 1] = begins[t] + lengths[t]
-                if not flags[word] & RIGHT_TO_LEFT:
+                if not flags[word] & BACKWARDS:
                     if g > first:
                         ranges[w_out, 0] = begins[t] + glyphs[g, FIRST]
                     if stop < end:
@@ -150,7 +153,8 @@ def _fill(
         notes[n] = 0
         left, top, right, bottom = np.int64(0), np.int64(0), np.int64(width - 2 * margin), (line + 1) * leading
         if ink_right < ink_left:
-            notes[n] = BLANK
+            if line < max_pixels:
+                notes[n] = BLANK
             if trim:
                 right, bottom = np.int64(leading), np.int64(leading)
         elif trim:
@@ -162,7 +166,7 @@ def _fill(
         sizes[n, 0] = bottom - top + 2 * margin
         # Ink that hangs over the text's edge takes from the margin before it widens the page.
         sizes[n, 1] = max(right - left, min(right - left + 2 * margin, width))
-        if sizes[n, 0] * sizes[n, 1] > max_pixels:
+        if sizes[n, 0] * sizes[n, 1] > max_pixels or line >= max_pixels:
             notes[n] = OVERSIZE
             g_out = glyph_offsets[n]
             w_out = word_offsets[n]

@@ -6,6 +6,7 @@ The cache is a hash table over growable arrays: an unseen word costs its own sha
 
 from __future__ import annotations
 
+import unicodedata
 from itertools import pairwise
 
 import numpy as np
@@ -26,8 +27,11 @@ ID, PEN, X, Y, XMIN, YMIN, XMAX, YMAX, FIRST, BREAK = range(10)
 # What may happen before a glyph: nothing, an emergency break (a cluster begins), a line break (UAX #14).
 CLUSTER, OPPORTUNITY = 1, 2
 
-# Flags of a word.
-MISSING, RIGHT_TO_LEFT = 1, 2
+# Flags of a word: it has missing glyphs; right-to-left characters; glyphs in reverse order of their characters; it is
+# too long to be kept, and has no glyphs.
+MISSING, RIGHT_TO_LEFT, BACKWARDS, ENDLESS = 1, 2, 4, 8
+LONGEST = 2**30  # 1/64 px: more than any page that can be rendered holds
+_BIDI = frozenset({"R", "AL", "RLE", "RLO", "RLI"})
 
 
 class Tokens:
@@ -151,7 +155,7 @@ class WordCache:
             the word's origin, y upwards. A row a glyph, since the line breaker reads all of it.
         glyph_starts: [words + 1] int64, each word's first glyph.
         advances: [words] int32, 1/64 px.
-        flags: [words] uint8, `MISSING` and `RIGHT_TO_LEFT`.
+        flags: [words] uint8, `MISSING`, `RIGHT_TO_LEFT`, `BACKWARDS`, `ENDLESS`.
         flagged: Whether any word has a flag.
         missing: Of each word with missing glyphs, the character ranges they stand for.
     """
@@ -183,6 +187,14 @@ class WordCache:
             codes: [K] uint32, the texts' code points, one text after another.
             text_starts: [N + 1] int64, each text's first code point.
         """
+        try:
+            return self._tokenize(codes, text_starts)
+        except BaseException:
+            # An interruption, or a font that fails: the table may name words that were never shaped.
+            self.clear()
+            raise
+
+    def _tokenize(self, codes: np.ndarray, text_starts: np.ndarray) -> Tokens:
         if self._count > self.max_words or self.glyph_starts[self._shaped] > 16 * self.max_words:
             self.clear()
         # Room for the worst case, every second character a word of its own, so that the loop need not grow anything.
@@ -204,7 +216,7 @@ class WordCache:
         return Tokens(kinds[:total], begins[:total], lengths[:total], words[:total], starts)
 
     def _shape_new(self) -> None:
-        """Shape the words entered but not yet shaped; an interruption leaves them so, for the next call."""
+        """Shape the words entered but not yet shaped."""
         rows: list[tuple[int, ...]] = []
         counts, advances, flags = [], [], []
         for word in range(self._shaped, self._count):
@@ -239,7 +251,7 @@ class WordCache:
         text = "".join(map(chr, codes))
         # A plain ASCII word has no line break within.
         inner = set() if text.isascii() and text.isalnum() else set(line_breaks(text))
-        pen, previous = 0, -1
+        begin, pen, previous = len(rows), 0, -1
         for (glyph, cluster), (dx, dy, advance, _) in zip(
             glyphs, (p.position for p in buffer.glyph_positions), strict=True
         ):
@@ -247,7 +259,12 @@ class WordCache:
             rows.append((glyph, pen, pen + dx, dy, *self.font.ink(glyph), cluster, kind))
             pen += advance
             previous = cluster
-        flags = RIGHT_TO_LEFT if buffer.direction == "rtl" else 0
+        flags = BACKWARDS if buffer.direction == "rtl" else 0
+        if not text.isascii() and not _BIDI.isdisjoint(map(unicodedata.bidirectional, text)):
+            flags |= RIGHT_TO_LEFT
+        if pen >= LONGEST:
+            del rows[begin:]
+            return 0, ENDLESS
         if any(glyph == 0 for glyph, _ in glyphs):
             flags |= MISSING
             ends = dict(pairwise([*sorted({cluster for _, cluster in glyphs}), len(codes)]))

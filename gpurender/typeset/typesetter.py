@@ -121,18 +121,16 @@ class Typesetter:
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
         tokens = self._cache.tokenize(codes, starts)
         layout, notes = set_pages(tokens, self._cache, self._style)
-        layout.diagnostics = tuple(sorted(self._diagnose(texts, tokens, layout, notes)))
+        layout.diagnostics = tuple(sorted(self._diagnose(texts, tokens, notes)))
         layout.sizes[notes == OVERSIZE] = 1
         return layout
 
-    def _diagnose(self, texts: Sequence[str], tokens: Tokens, layout: Layout, notes: np.ndarray) -> list[Diagnostic]:
+    def _diagnose(self, texts: Sequence[str], tokens: Tokens, notes: np.ndarray) -> list[Diagnostic]:
         found = []
         for page in np.flatnonzero(notes).tolist():
-            height, width = layout.sizes[page].tolist()
             kind, message = "blank", "the page has no ink"
             if notes[page] == OVERSIZE:
-                kind = "oversize"
-                message = f"a page of {height} x {width} px is over max_pixels={self._style.max_pixels}"
+                kind, message = "oversize", f"the page would have more pixels than max_pixels={self._style.max_pixels}"
             found.append(Diagnostic(page, 0, len(texts[page]), kind, message))
         if not self._cache.flagged:
             return found

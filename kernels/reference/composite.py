@@ -20,11 +20,14 @@ def over(page: Tensor, x: int, y: int, alpha: Tensor, source: Tensor) -> None:
     target.copy_((a * s + (255 - a) * target.int() + 127) // 255)
 
 
-def rule_coverage(left: int, top: int, right: int, bottom: int, like: Tensor) -> tuple[int, int, Tensor]:
-    """A rectangle in 1/64 px as (x, y, alpha [h, w]): `(255 * cover_x * cover_y + 2048) >> 12`, covers in 1/64 px."""
-    x, y = left >> 6, top >> 6
-    edges_x = 64 * arange(x, (right + 63) >> 6, device=like.device)  # [w]
-    edges_y = 64 * arange(y, (bottom + 63) >> 6, device=like.device)  # [h]
+def rule_coverage(left: int, top: int, right: int, bottom: int, page: Tensor) -> tuple[int, int, Tensor]:
+    """What of a rectangle in 1/64 px is on the page, as (x, y, alpha [h, w]).
+
+    Alpha is `(255 * cover_x * cover_y + 2048) >> 12`, the covers in 1/64 px.
+    """
+    x, y = max(left >> 6, 0), max(top >> 6, 0)
+    edges_x = 64 * arange(x, max(x, min((right + 63) >> 6, page.shape[2])), device=page.device)  # [w]
+    edges_y = 64 * arange(y, max(y, min((bottom + 63) >> 6, page.shape[1])), device=page.device)  # [h]
     cover_x = ((edges_x + 64).clamp(max=right) - edges_x.clamp(min=left)).clamp(min=0)
     cover_y = ((edges_y + 64).clamp(max=bottom) - edges_y.clamp(min=top)).clamp(min=0)
     return x, y, (255 * cover_y[:, None] * cover_x[None, :] + 2048) >> 12
@@ -57,7 +60,7 @@ def composite(
 
         for r in range(int(rule_starts[n]), int(rule_starts[n + 1])):
             left, top, right, bottom = rule_boxes[r].tolist()
-            x, y, alpha = rule_coverage(left, top, right, bottom, like=page)
+            x, y, alpha = rule_coverage(left, top, right, bottom, page)
             over(page, x, y, alpha, rule_colors[r, :, None, None].to(page.device))
 
         for g in range(int(glyph_starts[n]), int(glyph_starts[n + 1])):
@@ -69,5 +72,5 @@ def composite(
         for p in range(int(picture_starts[n]), int(picture_starts[n + 1])):
             x, y, columns, rows = picture_boxes[p].tolist()
             start = int(picture_at[p])
-            pixels = picture_pixels[start : start + (channels + 1) * rows * columns].view(-1, rows, columns)
+            pixels = picture_pixels[start : start + (channels + 1) * rows * columns].view(channels + 1, rows, columns)
             over(page, x, y, pixels[-1], pixels[:-1])

@@ -206,7 +206,7 @@ def composite(
     device = out.device
     extents = slots.cpu()[glyph_slots.long()][:, [2, 1]]  # [G, 2]: columns, rows
     glyph_boxes = torch.cat([glyph_xy, glyph_xy + extents], 1)
-    pixel_boxes = torch.cat([rule_boxes[:, :2] >> 6, (rule_boxes[:, 2:] + 63) >> 6], 1)
+    pixel_boxes = torch.cat([rule_boxes[:, :2].long() >> 6, (rule_boxes[:, 2:].long() + 63) >> 6], 1)
     corners = torch.cat([picture_boxes[:, :2], picture_boxes[:, :2] + picture_boxes[:, 2:]], 1)
     boxes = [
         (_pages_of(rule_starts, len(rule_boxes)), pixel_boxes),

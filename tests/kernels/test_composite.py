@@ -98,9 +98,8 @@ def naive(scene):
                     over(glyphs.xy[g, 1] + y, glyphs.xy[g, 0] + x, a, glyphs.colors[g])
         for p in range(pictures.starts[n], pictures.starts[n + 1]):
             left, top, columns, rows = pictures.boxes[p].tolist()
-            planes = pictures.pixels[pictures.at[p] :][: (page.shape[0] + 1) * rows * columns].reshape(
-                -1, rows, columns
-            )
+            count = page.shape[0] + 1
+            planes = pictures.pixels[pictures.at[p] :][: count * rows * columns].reshape(count, rows, columns)
             for y in range(rows):
                 for x in range(columns):
                     over(top + y, left + x, int(planes[-1, y, x]), planes[:-1, y, x])
@@ -182,12 +181,71 @@ def test_wrong_arguments_are_named():
         kernels.composite(out, canvas, glyphs._replace(xy=[1]), bitmaps, rules, pictures)
     with pytest.raises(ValueError, match=r"Glyphs\.slots must lie in \[0, 5\)"):
         kernels.composite(out, canvas, glyphs._replace(slots=glyphs.slots + 5), bitmaps, rules, pictures)
-    with pytest.raises(ValueError, match=r"Rules\.starts must be \[4\], from 0 to 9"):
+    with pytest.raises(ValueError, match=r"Rules\.starts must rise from 0 to 9"):
         kernels.composite(out, canvas, glyphs, bitmaps, rules._replace(starts=rules.starts + 1), pictures)
     with pytest.raises(ValueError, match="out has 10 bytes; the pages need"):
         kernels.composite(out[:10], canvas, glyphs, bitmaps, rules, pictures)
     with pytest.raises(TypeError, match="out must be a flat uint8 array, not float64"):
         kernels.composite(out.astype(float), canvas, glyphs, bitmaps, rules, pictures)
+
+
+def scene_with(**changes):
+    """A good scene with some arrays replaced: `Glyphs_starts=...`."""
+    scene = make_scene(0, pages=1, glyphs=2, rules=1, pictures=1)
+    by_name = {type(group).__name__: group for group in scene}
+    for key, value in changes.items():
+        group, _, field = key.partition("_")
+        by_name[group] = by_name[group]._replace(**{field: value})
+    return tuple(by_name.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Canvas_sizes": np.array([[3000, 3000]], np.int32)}, "Canvas.starts must be the running sum"),
+        ({"Canvas_sizes": np.array([[-4, -4]], np.int32)}, "Canvas.sizes must not be negative"),
+        ({"Canvas_backgrounds": np.zeros(1, np.uint8)}, r"Canvas.backgrounds must be \[N, 1\]"),
+        ({"Glyphs_starts": np.array([0, 10**9], np.int64)}, "Glyphs.starts must rise from 0 to 2"),
+        ({"Bitmaps_slots": np.array([[10**12, 4, 4, 16]] * 5, np.int64)}, "Bitmaps.slots must hold, inside coverage"),
+        ({"Bitmaps_slots": np.array([[0, 4, 4, 10**10]] * 5, np.int64)}, "Bitmaps.slots must hold, inside coverage"),
+        ({"Bitmaps_slots": np.array([[0, 4, 4, 17]] * 5, np.int64)}, "Bitmaps.slots must hold, inside coverage"),
+        ({"Bitmaps_slots": np.array([[0, 4, 20, 16]] * 5, np.int64)}, "Bitmaps.slots must hold, inside coverage"),
+        ({"Bitmaps_coverage": np.zeros(999, np.uint8)[::-1]}, "Bitmaps.coverage must not run backwards"),
+        ({"Pictures_at": np.array([10**12], np.int64)}, "Pictures must lie inside pixels"),
+        ({"Pictures_pixels": np.zeros(1, np.uint8)}, "Pictures must lie inside pixels"),
+    ],
+)
+def test_what_points_outside_is_refused(changes, message):
+    scene = scene_with(**changes)
+    with pytest.raises(ValueError, match=message):
+        kernels.composite(np.zeros(10_000, np.uint8), *scene)
+
+
+def test_out_must_be_ours_to_write():
+    scene = scene_with()
+    with pytest.raises(ValueError, match="out must be contiguous and writeable"):
+        kernels.composite(np.zeros(20_000, np.uint8)[::2], *scene)
+    frozen = np.zeros(10_000, np.uint8)
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be contiguous and writeable"):
+        kernels.composite(frozen, *scene)
+
+
+@pytest.mark.parametrize(
+    "box", [(500, 100, 300, 900), (100, 900, 500, 300), (-(2**31), -(2**31), 2**31 - 1, 2**31 - 1), (70, 70, 70, 70)]
+)
+def test_odd_rules_are_the_same_everywhere(box):
+    scene = scene_with(Rules_boxes=np.array([box], np.int32))
+    expected = naive(scene)
+    for backend in ("reference", "cpu", "triton"):
+        np.testing.assert_array_equal(paint(scene, backend), expected, backend)
+
+
+def test_empty_pictures_are_the_same_everywhere():
+    scene = scene_with(Pictures_boxes=np.array([[3, 3, 0, 5]], np.int32))
+    expected = naive(scene)
+    for backend in ("reference", "cpu", "triton"):
+        np.testing.assert_array_equal(paint(scene, backend), expected, backend)
 
 
 COMPILE = """

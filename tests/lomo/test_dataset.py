@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,19 +133,19 @@ def test_hostile_lines_cost_themselves_alone(tmp_path):
     assert (out / "data.jsonl").read_bytes().startswith((clean / "data.jsonl").read_bytes())
     assert report.counts["read"] == 38
     problems = {problem["source"].rpartition(":")[2]: problem["reason"] for problem in report.problems}
-    assert sorted(map(int, problems)) == [21, 22, 23, 24, 25, 30, 31, 32, 34, 35]
+    assert sorted(map(int, problems)) == [21, 22, 23, 24, 25, 27, 30, 31, 32, 34, 35]
     assert "not JSON" in problems["21"]
     assert "not UTF-8" in problems["22"]
     assert "'messages' is missing" in problems["23"]
     assert problems["24"] == problems["25"] == "the prompt is blank"
     assert problems["30"] == "1 <image> markers but 2 images"
-    assert "over max_pixels" in problems["31"]
-    assert "over max_pixels" in problems["32"]
-    assert report.counts["failed"] == 6
-    assert len(records) == 32
+    assert "more pixels than max_pixels" in problems["31"]
+    assert "more pixels than max_pixels" in problems["32"]
+    assert "lone surrogate (U+DFFF)" in problems["27"]
+    assert report.counts["failed"] == 7
+    assert len(records) == 31
     by_line = {r["gpurender"]["record"]: r for r in records}
     assert by_line["a.jsonl:26"]["gpurender"]["spans"][0]["missing"] == ["U+0000", "U+0001"]
-    assert by_line["a.jsonl:27"]["messages"][1]["content"] == "\udfff"
     assert by_line["a.jsonl:33"]["gpurender"]["spans"][0]["missing"] == ["U+4E2D", "U+6587", "U+0378"]
     assert sum(r["messages"][0]["content"].count("<image>") for r in records) == sum(len(r["images"]) for r in records)
 
@@ -179,6 +180,13 @@ def test_an_earlier_result_is_replaced_and_nothing_else_is(tmp_path):
         write_dataset([source], out, lomo=LoMo())
     (out / "images" / "cat.png").unlink()
     assert len(check_folder(out)) == 10
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "20240101-1.png").touch()
+    shutil.rmtree(out / "images")
+    (out / "images").symlink_to(tmp_path / "photos")
+    with pytest.raises(OutputError, match=r"holds something else \(images, a link\)"):
+        write_dataset([source], out, lomo=LoMo())
+    assert (tmp_path / "photos" / "20240101-1.png").exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "data.jsonl").write_text("precious")

@@ -108,6 +108,14 @@ def test_white_space_is_left_to_the_neighbours_but_not_indentation():
     assert any(s.text.startswith("    ") for p in POSITIONS for s in spans(text, p))
 
 
+def test_a_blank_stretch_is_no_span():
+    text = "One is. Two is. Three is. Four is.\n\n" + "\n" * 300 + "Five is. Six is. Seven is."
+    for position in ("middle", "multi-span"):
+        for span in spans(text, position):
+            assert span.text.strip()
+            assert len(span.text) < 40
+
+
 def test_blank_and_empty():
     assert localize("") == []
     assert [s.is_span for s in localize(" \n\t")] == [False]

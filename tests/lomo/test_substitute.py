@@ -83,7 +83,7 @@ def test_the_draw_depends_on_seed_epoch_and_id_alone():
 
 
 @given(st.permutations(range(12)), st.integers(1, 12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_and_batch_size_change_nothing(order, size):
     texts = [f"Number {i}. {SENTENCES} WAVE-{i} $x_{i}$" for i in range(12)]
     records = [record(text, id=f"id-{i}") for i, text in enumerate(texts)]

@@ -33,6 +33,11 @@ SCRAPS = st.lists(
         ("$$\na\n\n$$ b", ["$$\na\n\n$$"]),
         (r"\$5 and \$6 but $x$", ["$x$"]),
         ("a $10 bill, $x$, and 10$.", ["$x$"]),
+        ("so $x$$y$ it is", ["$x$", "$y$"]),
+        (r"that $AB \parallel CD \parallel EF$, $gcd(ab, cd)$", [r"$AB \parallel CD \parallel EF$", "$gcd(ab, cd)$"]),
+        (r"$\mathrm{number of apples} = 5$", [r"$\mathrm{number of apples} = 5$"]),
+        (r"$\text{the \emph{big} cat sat} + 1$", [r"$\text{the \emph{big} cat sat} + 1$"]),
+        ("有$S_{阴影部分}=S_{正方形ABCD}$。", ["$S_{阴影部分}=S_{正方形ABCD}$"]),
     ],
 )
 def test_formulas(text, expected):
@@ -92,8 +97,9 @@ def test_no_dollar_of_the_exercises_is_left_over(prompts):
 
 @pytest.mark.parametrize(
     "scrap",
-    ["$", "${", "\\(", "$\\text{", "\\frac{", "x$ ", "\\begin{align}", "\\a[", "$$\n\n", "```\n$x$\n```\n", "{"],
+    ["$", "${", "\\(", "$\\text{", "\\frac{", "x$ ", "\\begin{align}", "\\a[", "$$\n\n", "```\n$x$\n```\n", "{", "a"],
 )
 def test_hostile_texts_end(scrap):
     """Quadratic time would take hours here."""
     find_formulas(scrap * 100_000)
+    find_formulas(f"${scrap * 100_000}$")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import uharfbuzz
 
-from gpurender.typeset import Typesetter
+from gpurender.typeset import Typesetter, shape
 from gpurender.typeset.fonts import Font, find_font
 from gpurender.typeset.shape import NEWLINE, SPACE, TAB, WORD, WordCache
 
@@ -97,6 +97,21 @@ def test_the_cache_has_a_cap_and_changes_nothing():
         assert small(texts).equals(large(texts))
         assert small._cache._count <= 4 + 12
     assert large._cache._count == 2 * 20 + 7
+
+
+def test_an_interruption_after_words_were_entered_leaves_the_cache_right(monkeypatch):
+    typesetter = Typesetter()
+    real = shape._tokenize
+
+    def interrupted(*arguments):
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shape, "_tokenize", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        typesetter(["apple banana"])
+    monkeypatch.undo()
+    assert typesetter(["apple banana"]).equals(Typesetter()(["apple banana"]))
 
 
 def test_an_interrupted_call_leaves_the_cache_right(monkeypatch):

@@ -104,7 +104,7 @@ def test_spaces_at_a_line_end_hang(typesetter):
 
 
 @given(TEXTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_character_is_in_a_word_or_is_white_space(text):
     layout = Typesetter(width=300)([text])
     covered = np.zeros(len(text), int)
@@ -116,7 +116,7 @@ def test_every_character_is_in_a_word_or_is_white_space(text):
 
 
 @given(st.lists(TEXTS, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_page_does_not_depend_on_its_batch(texts):
     typesetter = Typesetter(width=300)
     batch = typesetter(texts)
@@ -148,6 +148,8 @@ def test_on_missing_error_names_the_text():
 def test_right_to_left_text_is_reported(typesetter):
     found = [(d.page, d.start, d.stop, d.kind) for d in typesetter(["abc", "x שלום y"]).diagnostics]
     assert found == [(1, 2, 6, "direction")]
+    for text in ("Latin+שלום", "PDFملف", "a\u202eb"):
+        assert [d.kind for d in typesetter([text]).diagnostics] == ["direction"], text
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "\t \u2028", "\u200b"])
@@ -161,7 +163,7 @@ def test_a_page_over_the_limit_is_left_empty_and_reported():
     typesetter = Typesetter(max_pixels=100_000)
     layout = typesetter(["short", "long " * 1000, "also short"])
     assert [(d.page, d.kind) for d in layout.diagnostics] == [(1, "oversize")]
-    assert "over max_pixels=100000" in layout.diagnostics[0].message
+    assert "more pixels than max_pixels=100000" in layout.diagnostics[0].message
     assert layout.sizes[1].tolist() == [1, 1]
     assert layout.select([0, 2]).equals(typesetter(["short", "also short"]))
 
@@ -171,6 +173,13 @@ def test_huge_texts_are_set_or_reported(typesetter, text):
     layout = typesetter(["before", text, "after"])
     assert {d.kind for d in layout.diagnostics} <= {"oversize", "blank"}
     assert layout.select([0, 2]).equals(typesetter(["before", "after"]))
+
+
+def test_a_word_too_long_for_any_page_is_reported_and_harms_nothing():
+    typesetter = Typesetter(size=1000, line_height=1200)
+    layout = typesetter(["a", "W" * 20_000, "b"])
+    assert [(d.page, d.kind) for d in layout.diagnostics] == [(1, "oversize")]
+    assert layout.select([0, 2]).equals(typesetter(["a", "b"]))
 
 
 def test_untrimmed_pages_are_full_width_and_whole_lines():
