@@ -40,7 +40,10 @@ def bench_composite_reference(benchmark: Any, passages: list[str]) -> None:
     torch = pytest.importorskip("torch")
     out, canvas, *rest = scene(passages, "cpu", 2, 1)
     torch.set_num_threads(1)
-    run = lambda: kernels.composite(out, canvas, *rest, backend="reference")  # noqa: E731
+
+    def run() -> None:
+        kernels.composite(out, canvas, *rest, backend="reference")
+
     measure(benchmark, run, "reference, batches of 2", 2, size=int(canvas.starts[-1]))
 
 

@@ -26,7 +26,7 @@ from gpurender.raster import Renderer, encode_png
 
 __all__ = ["StrictError", "write_dataset"]
 
-BATCH = 64  # records: as many pages as stay in the cache
+BATCH = 64  # records
 
 
 class StrictError(ValueError):

@@ -66,7 +66,7 @@ class Renderer:
 
         Returns:
             Pages on the renderer's device. They own their memory: on the CPU it is used again once nothing refers to
-            it, since fresh memory costs more than the painting.
+            it, since fresh memory costs page faults.
         """
         out, *scene = self._scene(layout)
         composite(out, *scene, backend=self.backend)

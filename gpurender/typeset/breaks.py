@@ -24,7 +24,7 @@ def line_breaks(text: str) -> list[int]:
 def sentence_breaks(text: str) -> list[int]:
     """The ends of the sentences (UAX #29), the text's own end included; it breaks after abbreviations ("Dr. Smith").
 
-    ICU can know English ones (`@ss=standard`), but loads them for each text: 500 us where the text takes 10.
+    ICU can know English ones (`@ss=standard`), but loads them for each text: 0.5 ms, where the text takes 0.02.
     """
     return _ends(SentenceBreaker, text)
 

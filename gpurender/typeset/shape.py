@@ -148,7 +148,7 @@ class WordCache:
     """The shaped words of one font. Not for use by two threads at once.
 
     It starts over, empty, when a call begins with more than `max_words` words or `16 * max_words` glyphs in it, so it
-    holds at most that and one call's words: about 60 MB at the default of 131,072.
+    holds at most that and one call's words: 85 MB with 131,072 words of 3 to 11 letters.
 
     Attributes:
         glyphs: [.., 10] int32, a word's in visual order; columns `ID` to `BREAK`. Lengths are in 1/64 px relative to
