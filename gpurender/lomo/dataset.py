@@ -159,7 +159,8 @@ class _Work:
             for k in range(len(record[PROVENANCE]["spans"]) if outcome.status == "rewritten" else 0)
         ]
         files = iter(zip(names, pages, strict=True))
-        for line, record, outcome in zip(parsed, done.with_images(names), done.outcomes, strict=True):
+        filled = done.with_images(names, renderer=self.renderer.backend)
+        for line, record, outcome in zip(parsed, filled, done.outcomes, strict=True):
             if outcome.status == "failed":
                 self._fail(batch, line, str(record.get("id", "")) if isinstance(record, dict) else "", outcome.reason)
             else:
@@ -173,7 +174,7 @@ class _Work:
         provenance = record[PROVENANCE]
         try:
             record, apart = to_sharegpt(record, Path(line.file).parent, self.out)
-            record[PROVENANCE] = provenance | {"renderer": self.renderer.backend if images else "", "apart": apart}
+            record[PROVENANCE] = provenance | {"apart": apart}
             text = encode_line(record)
         except RecordError as error:
             self._fail(batch, line, provenance["record"], str(error))

@@ -52,8 +52,13 @@ class Interleaved:
     outcomes: list[Outcome]
     layout: Layout
 
-    def with_images(self, images: Sequence[Any]) -> list[Any]:
-        """The records with `images[k]` (a PIL image, a tensor, a path) in place of page number k in the image parts."""
+    def with_images(self, images: Sequence[Any], *, renderer: str = "") -> list[Any]:
+        """The records with `images[k]` (a PIL image, a tensor, a path) in place of page number k in the image parts.
+
+        Args:
+            images: One for each page of `layout`.
+            renderer: What made them, for the provenance: `Renderer.backend`.
+        """
         if len(images) != len(self.layout):
             raise ValueError(f"images has {len(images)} items; the layout has {len(self.layout)} pages")
 
@@ -69,7 +74,7 @@ class Interleaved:
             if outcome.status == "rewritten":
                 rewritten = {span["message"] for span in record[PROVENANCE]["spans"]}
                 messages = [fill(m) if i in rewritten else m for i, m in enumerate(record["messages"])]
-                record = record | {"messages": messages}
+                record = record | {"messages": messages, PROVENANCE: record[PROVENANCE] | {"renderer": renderer}}
             done.append(record)
         return done
 
@@ -224,6 +229,7 @@ class LoMo:
             "reason": plan.outcome.reason,
             "fonts": [self.typesetter.font.name] if spans else [],
             "formulas": "source" if spans else "",
+            "renderer": "",
             "spans": spans,
         }
         return record | {"messages": messages, PROVENANCE: provenance}, page

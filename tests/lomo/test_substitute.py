@@ -213,7 +213,9 @@ def test_ids_of_records_without_one():
 def test_with_images():
     done = LoMo(ratio=1)([record(), record("", id="x"), 3])
     image = object()
-    filled = done.with_images([image])
+    filled = done.with_images([image], renderer="cpu")
+    assert filled[0]["gpurender"]["renderer"] == "cpu"
+    assert done.records[0]["gpurender"]["renderer"] == ""
     assert [p["image"] for p in filled[0]["messages"][0]["content"] if p["type"] == "image"] == [image]
     assert filled[1:] == done.records[1:]
     with pytest.raises(ValueError, match="images has 0 items; the layout has 1 pages"):

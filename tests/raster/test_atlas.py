@@ -6,6 +6,8 @@ import freetype
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gpurender.raster import Atlas, FrozenAtlasError, Renderer
 from gpurender.typeset import FontKey, Layout, Typesetter
@@ -90,6 +92,20 @@ def test_pages_are_trimmed_to_freetypes_boxes(margin):
         assert (top, height - bottom) == (margin, margin)
         assert left + (width - right) == min(2 * margin, 500 - (right - left))
         assert left >= 0
+
+
+@given(
+    st.text(st.one_of(st.sampled_from("jf_WAVÅ,'\u0301\t\n -"), st.characters(max_codepoint=0x2FFF)), max_size=80),
+    st.sampled_from([(768, 8, True), (60, 0, True), (200, 3, False), (33, 16, True)]),
+)
+def test_no_ink_is_cut_off(text, style):
+    width, margin, trim = style
+    layout, atlas = Typesetter(width=width, margin=margin, trim=trim)([text]), Atlas()
+    xy, slots = atlas.place(layout)
+    ends = xy + atlas.bitmaps().slots[slots][:, [2, 1]]
+    inked = (ends > xy).all(1)
+    assert (xy[inked] >= 0).all()
+    assert (ends[inked] <= layout.sizes[0, ::-1]).all()
 
 
 def test_a_frozen_atlas_raises_for_what_it_lacks():
