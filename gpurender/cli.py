@@ -164,10 +164,10 @@ def _lomo(arguments: argparse.Namespace) -> int:
         f"{counts['failed']} failed; {counts['images']} images in {report.seconds:.1f} s "
         f"({counts['images'] / max(report.seconds, 1e-9):.0f}/s) -> {arguments.out}"
     )
-    wrong = counts["failed"] + sum(n for kind, n in report.kept.items() if kind not in ("not-drawn", "holds-media"))
-    if wrong:
+    if counts["problems"]:
         first = report.problems[0]
-        print(f"{wrong} could not be used; the first: {first['source']}: {first['reason']} (all in report.json)")
+        told = f"{first['source']}: {first['reason']}"
+        print(f"{counts['problems']} could not be used; the first: {told} (more in report.json)")
     if counts["with_missing"]:
         print(f"{counts['with_missing']} images show boxes for characters the font lacks; each record names its own")
     if not report.complete:
@@ -177,6 +177,7 @@ def _lomo(arguments: argparse.Namespace) -> int:
 
 
 def _render(arguments: argparse.Namespace) -> int:
+    from gpurender.kernels import default_device
     from gpurender.raster import Renderer, encode_png
 
     if arguments.text == "-" and sys.stdin is None:
@@ -187,8 +188,7 @@ def _render(arguments: argparse.Namespace) -> int:
         if diagnostic.kind == "oversize":
             raise ValueError(diagnostic.message)
         print(f"gpurender: {diagnostic.kind}: {diagnostic.message}", file=sys.stderr)
-    device = "cuda" if arguments.backend == "triton" else "cpu"
-    page = Renderer(device=device, backend=arguments.backend)(layout).to_numpy()[0]
+    page = Renderer(device=default_device(arguments.backend), backend=arguments.backend)(layout).to_numpy()[0]
     with open(arguments.out, "wb") as file:
         file.write(encode_png(page))
     print(f"{arguments.out}: {page.shape[2]} x {page.shape[1]} px")

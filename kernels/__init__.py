@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
     Array = np.ndarray | Tensor
 
-__all__ = ["BACKENDS", "Backend", "Bitmaps", "Canvas", "Glyphs", "Pictures", "Rules", "choose_backend", "composite"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Bitmaps",
+    "Canvas",
+    "Glyphs",
+    "Pictures",
+    "Rules",
+    "choose_backend",
+    "composite",
+    "default_device",
+]
 
 Backend = Literal["auto", "reference", "cpu", "triton"]
 BACKENDS = ("auto", "reference", "cpu", "triton")
@@ -54,7 +65,11 @@ class Bitmaps(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """R filled rectangles: a pixel is covered by `(255 * cover_x * cover_y + 2048) >> 12`, covers in 1/64 px."""
+    """R filled rectangles.
+
+    A pixel is covered by `(255 * cover_x * cover_y + 2048) >> 12`, where cover_x and cover_y (0 to 64) are how much of
+    its width and height lies within the rectangle, in 1/64 px.
+    """
 
     boxes: Array  # [R, 4] int32: left, top, right, bottom in 1/64 px
     colors: Array  # [R, C] uint8
@@ -94,11 +109,20 @@ def choose_backend(backend: str, device: str) -> str:
         return "triton" if on_cuda else "cpu" if device == "cpu" else "reference"
     if backend == "cpu" and device != "cpu":
         raise ValueError(f"backend 'cpu' works on device 'cpu', not on {device!r}; use 'auto' or 'triton'")
-    if backend == "triton" and not on_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+    if backend == "triton" and not on_cuda and not _interpreted():
         raise ValueError(
             f"backend 'triton' needs a CUDA device, not {device!r} (TRITON_INTERPRET=1 runs it slowly on a CPU)"
         )
     return backend
+
+
+def default_device(backend: str) -> str:
+    """Where a backend works when nobody names a device: `"cuda"` for triton, unless it is interpreted, else `"cpu"`."""
+    return "cuda" if backend == "triton" and not _interpreted() else "cpu"
+
+
+def _interpreted() -> bool:
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def composite(

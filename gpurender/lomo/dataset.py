@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from gpurender.kernels import Backend, default_device
 from gpurender.lomo.folder import Batch, Folder, Report, image_name, no_interrupt
 from gpurender.lomo.records import RecordError, encode_line, parse_line, read_lines, to_sharegpt
 from gpurender.lomo.substitute import PROVENANCE, LoMo, Outcome
@@ -47,7 +48,7 @@ def write_dataset(
     out: str | os.PathLike[str],
     *,
     lomo: LoMo,
-    backend: str = "auto",
+    backend: Backend = "auto",
     limit: int | None = None,
     workers: int = 1,
     strict: bool = False,
@@ -124,16 +125,12 @@ def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
 class _Work:
     """What a process needs to turn lines into files; picklable."""
 
-    def __init__(self, lomo: LoMo, backend: str, out: Path) -> None:
+    def __init__(self, lomo: LoMo, backend: Backend, out: Path) -> None:
         self.lomo = lomo
-        self.backend = backend
+        self.backend: Backend = backend
         self.out = out
         # Here, so that a wrong backend is told before anything is written.
-        self.renderer = Renderer(device=self._device, backend=backend)  # type: ignore[arg-type]
-
-    @property
-    def _device(self) -> str:
-        return "cuda" if self.backend == "triton" and os.environ.get("TRITON_INTERPRET") != "1" else "cpu"
+        self.renderer = Renderer(device=default_device(backend), backend=backend)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Work, (self.lomo, self.backend, self.out)
@@ -189,15 +186,16 @@ class _Work:
         if outcome.status == "kept":
             batch.kept[outcome.kind] += 1
         if outcome.is_problem:
-            batch.problems.append(_problem(line, provenance["record"], outcome.status, outcome.reason))
+            self._name(batch, line, provenance["record"], outcome.status, outcome.reason)
 
     def _fail(self, batch: Batch, line: Line, record_id: str, reason: str) -> None:
         batch.counts["failed"] += 1
-        batch.problems.append(_problem(line, record_id, "failed", reason))
+        self._name(batch, line, record_id, "failed", reason)
 
-
-def _problem(line: Line, record_id: str, status: str, reason: str) -> dict[str, str]:
-    return {"source": f"{line.file}:{line.number}", "record": record_id, "status": status, "reason": reason}
+    def _name(self, batch: Batch, line: Line, record_id: str, status: str, reason: str) -> None:
+        source = f"{line.file}:{line.number}"
+        batch.counts["problems"] += 1
+        batch.problems.append({"source": source, "record": record_id, "status": status, "reason": reason})
 
 
 @contextmanager

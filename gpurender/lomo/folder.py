@@ -22,7 +22,7 @@ from gpurender._version import __version__
 
 __all__ = ["Batch", "Folder", "OutputError", "Report", "image_name", "no_interrupt"]
 
-NAMED = 1000  # problems named in the report; all are counted
+NAMED = 100_000  # problems named in the report; all are counted
 
 DATASET = "lomo"
 COLUMNS = {"messages": "messages", "images": "images"}
@@ -80,6 +80,7 @@ class Report:
             "placeholders_written_apart": self.counts["apart"],
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.counts["images"] / self.seconds, 1) if self.seconds else 0.0,
+            "problems_not_named": self.counts["problems"] - len(self.problems),
             "problems": self.problems,
         }
 

@@ -124,7 +124,7 @@ class LoMo:
 
         Args:
             records: Dicts with `messages`, and mostly an `id`. They are not changed.
-            epoch: The pass over the data; another pass draws and places anew.
+            epoch: The pass over the data; another pass draws other records.
             ids: For the records that have no `id` of their own; by default their index in `records`, which makes their
                 draw depend on the batch: give the source and position instead.
 

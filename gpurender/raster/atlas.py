@@ -10,6 +10,7 @@ from numba import njit
 
 from gpurender.kernels import Bitmaps
 from gpurender.typeset.layout import FontKey, Layout
+from gpurender.typeset.shape import reserve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ __all__ = ["Atlas", "FrozenAtlasError"]
 PHASES = 4
 ROW = 16  # bytes to which rows are padded, as gpurender.kernels.Bitmaps asks
 
-_ABSENT = -1
+_ABSENT, _SEEN = -1, -2  # entries of the table that are no slot: not rasterised; to be so in this call
 
 
 class FrozenAtlasError(LookupError):
@@ -42,8 +43,8 @@ def _look_up(xy, fonts, ids, bases, ends, table, bearings, out_xy, out_slots, mi
             return -1 - g
         slot = table[entry]
         if slot < 0:
-            if slot == -1:
-                table[entry] = -2  # Seen in this pass.
+            if slot == _ABSENT:
+                table[entry] = _SEEN
                 missing[count] = g
                 count += 1
             continue
@@ -161,13 +162,11 @@ class Atlas:
         bitmap = glyph.bitmap
         rows, columns = bitmap.rows, bitmap.width
         stride = -(-columns // ROW) * ROW
-        # One row more, so that reading a whole stride at the very end stays inside.
-        self._coverage = _grow(self._coverage, self._used + rows * stride + ROW)
-        self._slots, self._bearings = _grow(self._slots, self._count + 1), _grow(self._bearings, self._count + 1)
+        self._coverage = reserve(self._coverage, self._used + rows * stride)
+        self._slots, self._bearings = reserve(self._slots, self._count + 1), reserve(self._bearings, self._count + 1)
         if rows and columns:
             pixels = np.array(bitmap.buffer, np.uint8).reshape(rows, bitmap.pitch)[:, :columns]
             target = self._coverage[self._used : self._used + rows * stride].reshape(rows, stride)
-            # An interrupted call may have left something here.
             target[:] = 0
             target[:, :columns] = pixels
         slot = self._count
@@ -187,11 +186,3 @@ class Atlas:
             self._copy[self._copied : self._used].copy_(new)
             self._copied = self._used
         return self._copy
-
-
-def _grow(array: np.ndarray, size: int) -> np.ndarray:
-    if len(array) >= size:
-        return array
-    grown = np.zeros((max(size, 2 * len(array)), *array.shape[1:]), array.dtype)
-    grown[: len(array)] = array
-    return grown

@@ -1,4 +1,4 @@
-"""PNG files, written by ISA-L's deflate: several times faster than zlib at the same size."""
+"""PNG files, written by ISA-L's deflate: a tenth of the time that zlib takes by default, for a tenth more bytes."""
 
 from __future__ import annotations
 

@@ -40,8 +40,7 @@ class Layout:
     the page's top left corner, y downwards; a glyph's is its origin on the baseline. A renderer rounds x to the
     nearest quarter pixel and y to the nearest pixel: `(x + 8) >> 4` quarters, `(y + 32) >> 6` pixels.
 
-    A rule covers a pixel by `(255 * cover_x * cover_y + 2048) >> 12`, where cover_x and cover_y (0 to 64) are how much
-    of the pixel's width and height lies within it, in 1/64 px.
+    How a rule covers a pixel that its edge runs through is stated in `gpurender.kernels.Rules`.
     """
 
     sizes: np.ndarray = _array(np.int32, 2)  # [N, 2] height, width in px

@@ -87,6 +87,7 @@ def _fill(
             g, end = glyph_starts[word], glyph_starts[word + 1]
             first = g
             if flags[word] & ENDLESS:
+                # No page holds it: as many lines as make any page too large.
                 line += max_pixels
             while g < end:
                 # The piece [g, stop) that goes on this line.

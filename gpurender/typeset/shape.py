@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import uharfbuzz
@@ -16,7 +17,7 @@ from numba import njit
 from gpurender.typeset.breaks import line_breaks
 from gpurender.typeset.fonts import Font
 
-__all__ = ["NEWLINE", "SPACE", "TAB", "WORD", "Tokens", "WordCache"]
+__all__ = ["NEWLINE", "SPACE", "TAB", "WORD", "Tokens", "WordCache", "reserve"]
 
 WORD, SPACE, TAB, NEWLINE = 0, 1, 2, 3
 
@@ -34,17 +35,14 @@ LONGEST = 2**30  # 1/64 px: more than any page that can be rendered holds
 _BIDI = frozenset({"R", "AL", "RLE", "RLO", "RLI"})
 
 
-class Tokens:
-    """The words, spaces, tabs and line ends of N texts: arrays over tokens, `starts` [N + 1] into them."""
+class Tokens(NamedTuple):
+    """The words, spaces, tabs and line ends of N texts, T in all."""
 
-    def __init__(
-        self, kinds: np.ndarray, begins: np.ndarray, lengths: np.ndarray, words: np.ndarray, starts: np.ndarray
-    ):
-        self.kinds = kinds  # [T] uint8
-        self.begins = begins  # [T] int32: first character, in its text
-        self.lengths = lengths  # [T] int32: characters
-        self.words = words  # [T] int32: word of the cache, for WORD
-        self.starts = starts  # [N + 1] int64
+    kinds: np.ndarray  # [T] uint8
+    begins: np.ndarray  # [T] int32: first character, in its text
+    lengths: np.ndarray  # [T] int32: characters
+    words: np.ndarray  # [T] int32: word of the cache, for WORD; else -1
+    starts: np.ndarray  # [N + 1] int64: each text's first token
 
 
 @njit(cache=True, nogil=True)
@@ -135,7 +133,7 @@ def _tokenize(codes, text_starts, table, hashes, code_starts, pool, count, kinds
     return t, count
 
 
-def _reserve(array: np.ndarray, size: int) -> np.ndarray:
+def reserve(array: np.ndarray, size: int) -> np.ndarray:
     """The array with room for `size` rows, doubled if it must grow."""
     if len(array) >= size:
         return array
@@ -199,9 +197,9 @@ class WordCache:
             self.clear()
         # Room for the worst case, every second character a word of its own, so that the loop need not grow anything.
         room = self._count + len(codes) // 2 + len(text_starts)
-        self._hashes = _reserve(self._hashes, room)
-        self._code_starts = _reserve(self._code_starts, room + 1)
-        self._pool = _reserve(self._pool, int(self._code_starts[self._count]) + len(codes))
+        self._hashes = reserve(self._hashes, room)
+        self._code_starts = reserve(self._code_starts, room + 1)
+        self._pool = reserve(self._pool, int(self._code_starts[self._count]) + len(codes))
         if len(self._table) < 2 * room:
             self._table = np.empty(1 << (2 * room - 1).bit_length(), np.int32)
             _rehash(self._table, self._hashes, self._count)
@@ -227,10 +225,10 @@ class WordCache:
             flags.append(flag)
         first, used = self._shaped, int(self.glyph_starts[self._shaped])
 
-        self.glyph_starts = _reserve(self.glyph_starts, self._count + 1)
-        self.advances = _reserve(self.advances, self._count)
-        self.flags = _reserve(self.flags, self._count)
-        self.glyphs = _reserve(self.glyphs, used + len(rows))
+        self.glyph_starts = reserve(self.glyph_starts, self._count + 1)
+        self.advances = reserve(self.advances, self._count)
+        self.flags = reserve(self.flags, self._count)
+        self.glyphs = reserve(self.glyphs, used + len(rows))
         self.glyph_starts[first + 1 : self._count + 1] = np.array(counts) + used
         self.advances[first : self._count] = advances
         self.flags[first : self._count] = flags

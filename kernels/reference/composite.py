@@ -21,10 +21,7 @@ def over(page: Tensor, x: int, y: int, alpha: Tensor, source: Tensor) -> None:
 
 
 def rule_coverage(left: int, top: int, right: int, bottom: int, page: Tensor) -> tuple[int, int, Tensor]:
-    """What of a rectangle in 1/64 px is on the page, as (x, y, alpha [h, w]).
-
-    Alpha is `(255 * cover_x * cover_y + 2048) >> 12`, the covers in 1/64 px.
-    """
+    """What of a rectangle in 1/64 px is on the page, as (x, y, alpha [h, w]); see `gpurender.kernels.Rules`."""
     x, y = max(left >> 6, 0), max(top >> 6, 0)
     edges_x = 64 * arange(x, max(x, min((right + 63) >> 6, page.shape[2])), device=page.device)  # [w]
     edges_y = 64 * arange(y, max(y, min((bottom + 63) >> 6, page.shape[1])), device=page.device)  # [h]

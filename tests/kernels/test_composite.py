@@ -166,6 +166,14 @@ def test_choose_backend():
         kernels.choose_backend("cpu", "cuda")
 
 
+def test_default_device(monkeypatch):
+    assert [kernels.default_device(b) for b in ("auto", "cpu", "reference")] == ["cpu"] * 3
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert kernels.default_device("triton") == "cpu"
+    monkeypatch.delenv("TRITON_INTERPRET")
+    assert kernels.default_device("triton") == "cuda"
+
+
 def test_triton_without_a_gpu_says_so(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(ValueError, match="'triton' needs a CUDA device"):

@@ -58,7 +58,7 @@ def test_wraps_at_hyphens_but_not_after_a_leading_one():
 
 
 def test_long_words_are_split_not_clipped():
-    text = "x" * 300 + " e\u0301" * 0 + "\u0301"
+    text = "x" * 300 + "\u0301"
     layout = Typesetter(width=200)(text)
     pieces = [word for line in lines_of(layout, text) for word in line]
     assert "".join(pieces) == text
