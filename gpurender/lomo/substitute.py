@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
     """What became of a record."""
 
     status: Literal["rewritten", "kept", "failed"]
-    kind: str = ""  # of the reason: "not-drawn", "holds-media", "blank", "missing", "direction", "oversize", "unusable"
+    kind: str = ""  # of the reason: "not-drawn", "holds-media", "blank", "missing", "oversize", "unusable"
     reason: str = ""
 
     @property
@@ -84,8 +84,8 @@ class LoMo:
 
     Which records are rewritten depends on (seed, epoch, record id) alone, so neither batch size, nor order, nor the
     number of workers changes anything. System and assistant turns are never rewritten; records that hold images, video
-    or audio pass through. A record whose pages cannot be right (no ink, over the pixel limit, right-to-left text, or
-    missing glyphs with `on_missing="skip-record"`) is left as text and says why. Formulas are set as their source.
+    or audio pass through. A record whose pages cannot be right (no ink, over the pixel limit, or missing glyphs with
+    `on_missing="skip-record"`) is left as text and says why. Formulas are set as their source.
 
     Args:
         ratio: The share of records to rewrite, 0 to 1.
@@ -207,6 +207,7 @@ class LoMo:
             return record, page
         messages = list(record["messages"])
         spans = []
+        first = page
         for i, segments in plan.turns.items():
             parts: list[dict[str, Any]] = []
             for segment in segments:
@@ -227,7 +228,7 @@ class LoMo:
             "position": self.position,
             "rewritten": bool(spans),
             "reason": plan.outcome.reason,
-            "fonts": [self.typesetter.font.name] if spans else [],
+            "fonts": self.typesetter.font_names(layout, range(first, page)),
             "formulas": "source" if spans else "",
             "renderer": "",
             "spans": spans,

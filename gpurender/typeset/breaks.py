@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from itertools import accumulate
 
 from icu4py.breakers import BaseBreaker, CharacterBreaker, LineBreaker, SentenceBreaker
 
@@ -13,7 +15,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def _ends(breaker: type[BaseBreaker], text: str) -> list[int]:
     # ICU takes no lone surrogates; U+FFFD breaks as they do and keeps every index.
-    return [stop for _, stop in breaker(_SURROGATE.sub("\ufffd", text), "root").segments()]
+    ends = [stop for _, stop in breaker(_SURROGATE.sub("\ufffd", text), "root").segments()]
+    if ends and ends[-1] != len(text):
+        # ICU counts UTF-16 units: each character before an end that is beyond the BMP counts twice.
+        units = list(accumulate(1 + (c > "\uffff") for c in text))
+        ends = [bisect_left(units, end) + 1 for end in ends]
+    return ends
 
 
 def line_breaks(text: str) -> list[int]:

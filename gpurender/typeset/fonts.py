@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import freetype
-import uharfbuzz
+import numpy as np
 
+from gpurender.typeset.emoji import ColorPainter
+from gpurender.typeset.harfbuzz import HarfBuzzFont
 from gpurender.typeset.layout import FontKey
 
-__all__ = ["Font", "FontFace", "find_font", "list_fonts"]
+__all__ = ["REGULAR", "Font", "FontFace", "FontWarning", "find_font", "list_fonts", "open_face"]
 
 ALIASES = {"sans": "DejaVu Sans", "serif": "DejaVu Serif", "monospace": "DejaVu Sans Mono"}
 SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
+
+
+COLOR = 1 << 14  # FT_FACE_FLAG_COLOR, which freetype-py does not name
+# What the style of a family's upright face of usual weight is called.
+REGULAR = frozenset({"book", "regular", "roman", "normal"})
+
+
+class FontWarning(UserWarning):
+    """A font file was passed over; the message says which and why."""
 
 
 class FontFace(NamedTuple):
@@ -31,11 +45,14 @@ class FontFace(NamedTuple):
     face_index: int
 
 
-def _folders() -> Iterator[Path]:
-    """Where fonts lie: DejaVu as matplotlib carries it comes first, so that pixels do not depend on the machine."""
+def _carried() -> Path | None:
+    """The folder of the DejaVu fonts that matplotlib carries; first, so that pixels do not depend on the machine."""
     matplotlib = find_spec("matplotlib")
-    if matplotlib and matplotlib.origin:
-        yield Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" if matplotlib and matplotlib.origin else None
+
+
+def _folders() -> Iterator[Path]:
+    """Where fonts lie on a machine without fontconfig."""
     home = Path.home()
     if sys.platform == "darwin":
         yield from (home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts"))
@@ -48,7 +65,7 @@ def _folders() -> Iterator[Path]:
 
 
 def _faces(file: Path) -> Iterator[FontFace]:
-    """The scalable faces of a file; none if it cannot be read as a font."""
+    """The faces of a file; none if it cannot be read as a font."""
     index, count = 0, 1
     while index < count:
         try:
@@ -56,7 +73,7 @@ def _faces(file: Path) -> Iterator[FontFace]:
         except (freetype.FT_Exception, OSError):
             return
         count = face.num_faces
-        if face.is_scalable:
+        if face.is_scalable or face.face_flags & COLOR:
             family, style = (
                 name.decode("utf-8", "replace") for name in (face.family_name or b"", face.style_name or b"")
             )
@@ -64,12 +81,37 @@ def _faces(file: Path) -> Iterator[FontFace]:
         index += 1
 
 
-def list_fonts() -> Iterator[FontFace]:
-    """Every scalable face found, in order of preference; files are opened as the iteration reaches them."""
-    for folder in _folders():
-        for file in sorted(folder.rglob("*")):
-            if file.suffix.lower() in SUFFIXES:
-                yield from _faces(file)
+def _in_folder(folder: Path) -> Iterator[FontFace]:
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in SUFFIXES:
+            yield from _faces(file)
+
+
+def _by_fontconfig() -> list[FontFace] | None:
+    """What fontconfig has in its cache, without opening a file; None where it is not installed."""
+    command = shutil.which("fc-list")
+    if command is None:
+        return None
+    form = "%{file}\t%{index}\t%{family[0]}\t%{style[0]}\n"
+    run = subprocess.run([command, "--format", form], capture_output=True, text=True, errors="replace", timeout=60)
+    rows = [line.split("\t") for line in run.stdout.splitlines()]
+    # The upper half of an index names an instance of a variable font; 0 is the font as it is.
+    found = [FontFace(row[2], row[3], row[0], int(row[1])) for row in rows if len(row) == 4 and int(row[1]) < 1 << 16]
+    return sorted({face for face in found if Path(face.file).suffix.lower() in SUFFIXES}, key=lambda face: face[2:])
+
+
+@cache
+def list_fonts() -> tuple[FontFace, ...]:
+    """Every face found, in order of preference: DejaVu as it comes with this package, then the system's by file.
+
+    The system's are those that fontconfig knows, where it is installed, else those in the usual folders.
+    """
+    carried = _carried()
+    own = tuple(_in_folder(carried)) if carried else ()
+    system = _by_fontconfig()
+    if system is None:
+        system = [face for folder in _folders() for face in _in_folder(folder)]
+    return own + tuple(system)
 
 
 @cache
@@ -88,15 +130,15 @@ def find_font(name: str) -> FontFace:
         if not path.is_file():
             raise ValueError(f"font file {name!r} does not exist")
         faces = tuple(_faces(path.resolve()))
-        if not faces:
+        scalable = [face for face in faces if open_face(FontKey(face.file, face.face_index, 16)).is_scalable]
+        if not scalable:
             raise ValueError(f"font file {name!r} cannot be read as a scalable font")
-        return faces[0]
+        return scalable[0]
     wanted = ALIASES.get(name.lower(), name).lower()
-    regular = {"book", "regular", "roman", "normal"}
     best = None
     for face in list_fonts():
         if wanted == f"{face.family} {face.style}".lower() or (
-            wanted == face.family.lower() and face.style.lower() in regular
+            wanted == face.family.lower() and face.style.lower() in REGULAR
         ):
             return face
         if best is None and wanted == face.family.lower():
@@ -108,39 +150,85 @@ def find_font(name: str) -> FontFace:
     raise ValueError(f"no font named {name!r}{hint} (`gpurender fonts` lists what is found)")
 
 
+@lru_cache(maxsize=256)
+def _read(file: str) -> bytes:
+    # Kept in memory, so that a file which is deleted or overwritten while in use harms nothing.
+    return Path(file).read_bytes()
+
+
+def open_face(key: FontKey) -> freetype.Face:
+    """A FreeType face of its own at a size; the file is read once in a process.
+
+    Raises:
+        ValueError: The file cannot be read as a font.
+    """
+    try:
+        face = freetype.Face(io.BytesIO(_read(key.file)), key.face_index)
+        if face.is_scalable:
+            face.set_char_size(round(key.size * 64))
+    except (freetype.FT_Exception, OSError, ValueError) as error:
+        raise ValueError(f"font file {key.file!r} cannot be read: {error}") from error
+    return face
+
+
 class Font:
     """One face at one size. Lengths are in 1/64 px, y upwards, unhinted.
 
     Attributes:
         key: What identifies it in a Layout.
         name: Family and style, for messages.
+        family: As the file has it.
+        shaper: The face in HarfBuzz.
+        is_color: It is an emoji font whose glyphs are pictures.
         ascent, descent: Above and below the baseline, both positive.
         space: The advance of U+0020.
     """
 
     def __init__(self, face: FontFace, size: float) -> None:
         self.key = FontKey(face.file, face.face_index, float(size))
+        self.family = face.family
         self.name = f"{face.family} {face.style}".removesuffix(" Book").removesuffix(" Regular")
-        try:
-            blob = uharfbuzz.Blob.from_file_path(face.file)
-            self.shaper = uharfbuzz.Font(uharfbuzz.Face(blob, face.face_index))
-            self._outlines = freetype.Face(face.file, face.face_index)
-        except (freetype.FT_Exception, uharfbuzz.HarfBuzzError, OSError) as error:
-            raise ValueError(f"font file {face.file!r} cannot be read: {error}") from error
+        self._outlines = open_face(self.key)
         scale = round(size * 64)
-        self.shaper.scale = (scale, scale)
-        self._outlines.set_char_size(scale)
-        extents = self.shaper.get_font_extents("ltr")
+        self.shaper = HarfBuzzFont(_read(face.file), face.face_index, scale)
+        self.is_color = bool(self._outlines.face_flags & COLOR) and self.shaper.glyph(0x1F600) != 0
+        self._painter: ColorPainter | None = None
+        self._pictures: dict[int, tuple[np.ndarray, int, int]] = {}
+        extents = self.shaper.extents()
         self.ascent, self.descent = extents.ascender, -extents.descender
-        glyph = self.shaper.get_nominal_glyph(0x20)
-        self.space = self.shaper.get_glyph_h_advance(glyph) if glyph else scale // 4
-        self._ink: dict[int, tuple[int, int, int, int]] = {}
+        glyph = self.shaper.glyph(0x20)
+        self.space = self.shaper.advance(glyph) if glyph else scale // 4
+        self._boxes = np.zeros((self.shaper.glyph_count, 4), np.int32)
+        self._known = np.zeros(self.shaper.glyph_count, bool)
 
-    def ink(self, glyph: int) -> tuple[int, int, int, int]:
-        """A glyph's control box (xMin, yMin, xMax, yMax): what FreeType sizes its bitmap by."""
-        box = self._ink.get(glyph)
-        if box is None:
-            self._outlines.load_glyph(glyph, freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
-            cbox = self._outlines.glyph.outline.get_cbox()
-            box = self._ink[glyph] = (cbox.xMin, cbox.yMin, cbox.xMax, cbox.yMax)
-        return box
+    def ink(self, glyphs: np.ndarray) -> np.ndarray:
+        """Glyphs' control boxes (xMin, yMin, xMax, yMax), [K, 4] int32: what FreeType sizes their bitmaps by."""
+        new = np.unique(glyphs[~self._known[glyphs]])
+        for glyph in new.tolist():
+            self._boxes[glyph] = self._box(glyph)
+        self._known[new] = True
+        return self._boxes[glyphs]
+
+    def draws(self, code: int) -> bool:
+        """Whether the font has a glyph for a code point, and that glyph has ink."""
+        glyph = self.shaper.glyph(code)
+        left, bottom, right, top = self.ink(np.array([glyph]))[0].tolist()
+        return glyph != 0 and left < right and bottom < top
+
+    def picture(self, glyph: int) -> tuple[np.ndarray, int, int]:
+        """A colour glyph's picture: RGBA [height, width, 4] uint8, and its left and top from the origin, px, y up."""
+        picture = self._pictures.get(glyph)
+        if picture is None:
+            if self._painter is None:
+                self._painter = ColorPainter(_read(self.key.file), self.key.face_index, self.key.size)
+            picture = self._pictures[glyph] = self._painter.draw(glyph)
+        return picture
+
+    def _box(self, glyph: int) -> tuple[int, int, int, int]:
+        if self.is_color:
+            pixels, left, top = self.picture(glyph)
+            height, width = pixels.shape[:2]
+            return 64 * left, 64 * (top - height), 64 * (left + width), 64 * top
+        self._outlines.load_glyph(glyph, freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
+        box = self._outlines.glyph.outline.get_cbox()
+        return box.xMin, box.yMin, box.xMax, box.yMax

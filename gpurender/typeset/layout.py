@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Diagnostic", "FontKey", "Layout"]
+__all__ = ["Diagnostic", "FontKey", "Layout", "with_own_fonts"]
 
 
 class FontKey(NamedTuple):
@@ -24,7 +24,7 @@ class Diagnostic(NamedTuple):
     page: int
     start: int  # character range in the page's source text
     stop: int
-    kind: str  # "missing": no glyph; "direction": right-to-left text set in storage order; "blank": no ink
+    kind: str  # "missing": no font has a glyph; "blank": no ink; "oversize": too many pixels
     message: str
 
 
@@ -45,7 +45,7 @@ class Layout:
 
     sizes: np.ndarray = _array(np.int32, 2)  # [N, 2] height, width in px
     colors: np.ndarray = _array(np.uint8, 2, 3)  # [N, 2, 3] each page's foreground and background, RGB
-    fonts: tuple[FontKey, ...] = ()
+    fonts: tuple[FontKey, ...] = ()  # those in use, in the order of their first glyphs
 
     glyph_fonts: np.ndarray = _array(np.uint16)  # [G] index into fonts
     glyph_ids: np.ndarray = _array(np.uint16)  # [G]
@@ -89,7 +89,7 @@ class Layout:
         renumbered: dict[int, list[int]] = {}
         for new, old in enumerate(pages):
             renumbered.setdefault(old, []).append(new)
-        return Layout(
+        selected = Layout(
             sizes=self.sizes[chosen],
             colors=self.colors[chosen],
             fonts=self.fonts,
@@ -111,6 +111,7 @@ class Layout:
                 sorted(d._replace(page=new) for d in self.diagnostics for new in renumbered.get(d.page, ()))
             ),
         )
+        return with_own_fonts(selected)
 
     def equals(self, other: Layout) -> bool:
         """Whether the two hold the same pages, array for array."""
@@ -126,3 +127,15 @@ def _rows(offsets: np.ndarray, pages: np.ndarray) -> tuple[np.ndarray, np.ndarra
     new = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     rows = np.arange(new[-1]) + np.repeat(offsets[pages] - new[:-1], counts)
     return rows, new
+
+
+def with_own_fonts(layout: Layout) -> Layout:
+    """The layout with only the fonts in use, numbered in the order of their first glyphs: the same in any batch."""
+    used, first = np.unique(layout.glyph_fonts, return_index=True)
+    order = used[np.argsort(first)]
+    if order.tolist() == list(range(len(layout.fonts))):
+        return layout
+    numbers = np.zeros(len(layout.fonts), np.uint16)
+    numbers[order] = np.arange(len(order))
+    fonts = tuple(layout.fonts[i] for i in order.tolist())
+    return replace(layout, fonts=fonts, glyph_fonts=numbers[layout.glyph_fonts])

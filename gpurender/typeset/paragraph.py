@@ -7,23 +7,35 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from gpurender.typeset.bidi import order_line
 from gpurender.typeset.layout import Layout
 from gpurender.typeset.shape import (
-    BACKWARDS,
+    ADVANCE,
+    BOTTOM,
     BREAK,
+    BREAKABLE,
     CLUSTER,
+    DASH_FIRST,
+    DASH_LAST,
     ENDLESS,
     FIRST,
+    FLAGS,
+    FONT,
+    GLUED,
+    GLUES,
     ID,
+    KEY,
+    LEFT,
     NEWLINE,
     OPPORTUNITY,
     PEN,
-    SPACE,
+    RIGHT,
+    RTL,
     TAB,
+    TOP,
     XMAX,
     XMIN,
-    YMAX,
-    YMIN,
+    Runs,
     Tokens,
     WordCache,
     X,
@@ -51,110 +63,263 @@ class PageStyle(NamedTuple):
     background: Color
 
 
+@njit(inline="always")
+def _before(t, words, begins, spaces, breaks, origin, entries):
+    """What may happen between token t and the one before: 0 nothing, `CLUSTER` an emergency break, or `OPPORTUNITY`."""
+    if len(breaks) > 0:
+        kind = breaks[origin + begins[t]]
+        return OPPORTUNITY if kind & 1 else 0 if kind & 2 else CLUSTER
+    # In plain text, words with spaces between: UAX #14, LB13 to LB17, from what ICU says of each.
+    flags, last = entries[words[t], FLAGS], entries[words[t - 1], FLAGS]
+    if (flags & GLUED) or (last & GLUES) or ((flags & DASH_FIRST) and (last & DASH_LAST)):
+        return CLUSTER
+    return OPPORTUNITY
+
+
+@njit(inline="always")
+def _within(g, begin, breaks, origin, glyphs):
+    """What may happen before glyph g of a word that begins with character `begin`, as above."""
+    kind = glyphs[g, BREAK]
+    if kind == 0 or len(breaks) == 0:
+        return kind
+    allowed = breaks[origin + begin + glyphs[g, FIRST]]
+    return OPPORTUNITY if allowed & 1 else 0 if allowed & 2 else CLUSTER
+
+
+@njit(inline="always")
+def _tab(x, space):
+    return (x // (TAB_STOP * space) + 1) * (TAB_STOP * space)
+
+
+@njit(cache=True, nogil=True)
+def _end_line(t, g, soft, stop, words, begins, spaces, breaks, origin, entries, glyphs, glyph_starts, space, limit):
+    """Where the line ends that begins with token t, or with its glyph g: before a token, or (g >= 0) within it.
+
+    Greedy: the last place where a break is allowed and what comes before it fits; where there is none, the last
+    cluster that fits, but at least one. A line end of the text ends the line before its token.
+    """
+    x = np.int64(0)
+    first = t
+    best_t, best_g = np.int64(-1), np.int64(-1)
+    must_t, must_g = np.int64(-1), np.int64(-1)
+    while t < stop:
+        word = words[t]
+        if word == NEWLINE:
+            break
+        if t > first:
+            x += spaces[t] * space
+            kind = _before(t, words, begins, spaces, breaks, origin, entries)
+            if kind == OPPORTUNITY:
+                best_t, best_g = t, np.int64(-1)
+            if kind >= CLUSTER:
+                must_t, must_g = t, np.int64(-1)
+        elif g < 0 and not soft and spaces[t]:
+            x += spaces[t] * space
+            best_t = t
+        if word == TAB:
+            x = _tab(x, space)
+            t += 1
+            continue
+        end = glyph_starts[word + 1]
+        k = g if g >= 0 else glyph_starts[word]
+        g = np.int64(-1)
+        origin_x = x - (glyphs[k, PEN] if k < end else 0)
+        if origin_x + entries[word, ADVANCE] > limit:
+            k += 1
+            while k < end and origin_x + glyphs[k, PEN] <= limit:
+                kind = _within(k, begins[t], breaks, origin, glyphs)
+                if kind == OPPORTUNITY:
+                    best_t, best_g = t, k
+                if kind >= CLUSTER:
+                    must_t, must_g = t, k
+                k += 1
+            if best_t >= 0:
+                return best_t, best_g
+            if must_t >= 0:
+                return must_t, must_g
+            # Nothing fits, so the line holds one cluster.
+            while k < end and _within(k, begins[t], breaks, origin, glyphs) == 0:
+                k += 1
+            if k < end:
+                return t, k
+        elif ((entries[word, FLAGS] & BREAKABLE) or len(breaks) > 0) and t + 1 < stop and words[t + 1] >= 0:
+            if _before(t + 1, words, begins, spaces, breaks, origin, entries) != OPPORTUNITY:
+                # What is glued to this word may take a part of it to the next line.
+                for i in range(k + 1, end):
+                    if _within(i, begins[t], breaks, origin, glyphs) == OPPORTUNITY:
+                        best_t, best_g = t, i
+        x = origin_x + entries[word, ADVANCE]
+        t += 1
+    return t, np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def _order(count, base, origin, begins, levels, tokens, lefts, widths, item_levels, order, limit):
+    """Move a line's pieces, laid out from the left, to where bidi wants them (UAX #9, L2)."""
+    total = lefts[count - 1] + widths[count - 1]
+    for i in range(count):
+        at = origin + begins[tokens[i]]
+        # Before each piece a gap, which has the level of the space or tab in it.
+        item_levels[2 * i] = levels[at - 1] if at > origin else base
+        item_levels[2 * i + 1] = levels[at]
+    order_line(item_levels[: 2 * count], order, 2 * count)
+    x = limit - total if base & 1 else np.int64(0)
+    # A gap's width is lost with the first piece that moves, so the gaps are measured first.
+    gaps = np.empty(count, np.int64)
+    end = np.int64(0)
+    for i in range(count):
+        gaps[i] = lefts[i] - end
+        end = lefts[i] + widths[i]
+    for k in range(2 * count):
+        i = order[k] >> 1
+        if order[k] & 1:
+            lefts[i] = x
+            x += widths[i]
+        else:
+            x += gaps[i]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
-    kinds, begins, lengths, token_words, token_starts,
-    glyph_starts, advances, flags, glyphs,
+    words, begins, spaces, starts, text_starts, levels, bases, breaks, is_complex,
+    entries, glyphs, glyph_starts, code_starts,
     space, ascent, descent, leading, baseline, limit, width, margin, trim, max_pixels,
-    sizes, out_ids, out_xy, glyph_offsets, boxes, ranges, word_offsets, notes,
+    sizes, out_ids, out_fonts, out_xy, glyph_offsets, boxes, ranges, word_offsets, notes,
 ):  # fmt: skip
-    """Fill lines greedily, page by page. Lengths in 1/64 px but `leading`, `baseline`, `width`, `margin` and sizes, px.
+    """Set page by page. Lengths in 1/64 px but `leading`, `baseline`, `width`, `margin` and sizes, px.
 
     Returns the number of glyphs and of word boxes. `notes` [N] receives `BLANK` for a page without ink, `OVERSIZE` for
     one over `max_pixels`, whose glyphs and words are dropped.
     """
-    g_out = 0
-    w_out = 0
-    for n in range(len(token_starts) - 1):
-        glyph_offsets[n] = g_out
-        word_offsets[n] = w_out
+    most = 1
+    for n in range(len(starts) - 1):
+        most = max(most, starts[n + 1] - starts[n])
+    # The pieces of a line: token, first glyph and the one after the last, left and width.
+    tokens, firsts, lasts = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    lefts, widths = np.empty(most, np.int64), np.empty(most, np.int64)
+    item_levels, order = np.empty(2 * most, np.uint8), np.empty(2 * most, np.int64)
+    g_out, w_out = np.uint64(0), np.uint64(0)
+    for n in range(len(starts) - 1):
+        glyph_offsets[n], word_offsets[n] = g_out, w_out
+        origin, stop = text_starts[n], starts[n + 1]
+        text_breaks = breaks if is_complex[n] else breaks[:0]
         ink_left, ink_top, ink_right, ink_bottom = 1 << 40, 1 << 40, -(1 << 40), -(1 << 40)
-        x = np.int64(0)
-        line = np.int64(0)
-        for t in range(token_starts[n], token_starts[n + 1]):
-            kind = kinds[t]
-            if kind == NEWLINE:
-                line += 1
-                x = 0
-                continue
-            if kind == SPACE:
-                x += lengths[t] * space
-                continue
-            if kind == TAB:
-                x = (x // (TAB_STOP * space) + 1) * (TAB_STOP * space)
-                continue
-            word = token_words[t]
-            g, end = glyph_starts[word], glyph_starts[word + 1]
-            first = g
-            if flags[word] & ENDLESS:
-                # No page holds it: as many lines as make any page too large.
-                line += max_pixels
-            while g < end:
-                # The piece [g, stop) that goes on this line.
-                stop = end
-                advance = advances[word] - glyphs[g, PEN]
-                if x + advance > limit:
-                    stop = g
-                    fits = g
-                    k = g + 1
-                    while k < end and x + glyphs[k, PEN] - glyphs[g, PEN] <= limit:
-                        if glyphs[k, BREAK] == OPPORTUNITY:
-                            stop = k
-                        if glyphs[k, BREAK] >= CLUSTER:
-                            fits = k
-                        k += 1
-                    if stop == g:
-                        if x > 0:
-                            line += 1
-                            x = 0
-                            continue
-                        # Wider than the page: split at the last cluster that fits, but set at least one.
-                        stop = fits
-                        if stop == g:
-                            stop = g + 1
-                            while stop < end and glyphs[stop, BREAK] < CLUSTER:
-                                stop += 1
-                    advance = (glyphs[stop, PEN] if stop < end else advances[word]) - glyphs[g, PEN]
+        t, g, soft = starts[n], np.int64(-1), False
+        y = np.int64(baseline)
+        above, above_differs, first_line = np.int64(0), False, True
+        while y <= max_pixels:
+            end_t, end_g = _end_line(
+                t,
+                g,
+                soft,
+                stop,
+                words,
+                begins,
+                spaces,
+                text_breaks,
+                origin,
+                entries,
+                glyphs,
+                glyph_starts,
+                space,
+                limit,
+            )
+            first_t = t
+            count = 0
+            x = np.int64(0)
+            top, bottom, differs, rightwards = 1 << 40, -(1 << 40), False, True
+            while t < end_t or (t == end_t and end_g >= 0):
+                if g < 0 and not (soft and t == first_t):
+                    x += spaces[t] * space
+                word = words[t]
+                if word == TAB:
+                    x = _tab(x, space)
+                    t += 1
+                    continue
+                first, last = g if g >= 0 else glyph_starts[word], glyph_starts[word + 1]
+                g = np.int64(-1)
+                stop_pen = entries[word, ADVANCE]
+                if t == end_t and end_g < last:
+                    last = end_g
+                    stop_pen = glyphs[last, PEN]
+                if entries[word, FLAGS] & ENDLESS:
+                    # No page holds it.
+                    y = np.int64(1 << 40)
+                tokens[count], firsts[count], lasts[count], lefts[count] = t, first, last, x
+                widths[count] = stop_pen - (glyphs[first, PEN] if first < last else stop_pen)
+                x += widths[count]
+                count += 1
+                top, bottom = min(top, entries[word, TOP]), max(bottom, entries[word, BOTTOM])
+                differs = differs or entries[word, FONT] != 0
+                rightwards = rightwards and not entries[word, KEY] & RTL
+                if t == end_t:
+                    break
+                t += 1
+            if not first_line:
+                y += leading
+                if (differs or above_differs) and top < bottom and above < 1 << 39:
+                    # Other fonts may be taller than the line; their ink keeps off the line above.
+                    y = max(y, above - top + 1)
+            first_line = False
+            above, above_differs = y + bottom if top < bottom else 1 << 40, differs
+            if count and is_complex[n]:
+                base = bases[origin + begins[first_t]]
+                if base or not rightwards:
+                    _order(count, base, origin, begins, levels, tokens, lefts, widths, item_levels, order, limit)
 
-                y = line * leading + baseline
-                origin = x - glyphs[g, PEN]
-                for k in range(g, stop):
-                    gx = origin + glyphs[k, X]
-                    gy = y * 64 - glyphs[k, Y]
+            for i in range(count):
+                word, first, last, x = words[tokens[i]], firsts[i], lasts[i], lefts[i]
+                begin = begins[tokens[i]]
+                font = entries[word, FONT]
+                # A word that reads from the right is placed from its right edge.
+                sign = -1 if entries[word, KEY] & RTL else 1
+                pen = np.int64(glyphs[first, PEN]) if first < last else np.int64(0)
+                shift = x + widths[i] + pen if sign < 0 else x - pen
+                # Unsigned indexes need no check for negative ones.
+                for k in range(np.uint64(first), np.uint64(last)):
                     out_ids[g_out] = glyphs[k, ID]
-                    out_xy[g_out, 0] = gx
-                    out_xy[g_out, 1] = gy
-                    g_out += 1
-                    if glyphs[k, XMAX] > glyphs[k, XMIN] and glyphs[k, YMAX] > glyphs[k, YMIN]:
-                        # Where the renderer will draw it: a quarter pixel in x, a whole one in y.
-                        px = (gx + 8) >> 4 << 4
-                        py = (gy + 32) >> 6
-                        ink_left = min(ink_left, (px + glyphs[k, XMIN]) >> 6)
-                        ink_right = max(ink_right, (px + glyphs[k, XMAX] + 63) >> 6)
-                        ink_top = min(ink_top, py - ((glyphs[k, YMAX] + 63) >> 6))
-                        ink_bottom = max(ink_bottom, py - (glyphs[k, YMIN] >> 6))
+                    out_fonts[g_out] = font
+                    out_xy[g_out, 0] = shift + sign * glyphs[k, X]
+                    out_xy[g_out, 1] = y * 64 - glyphs[k, Y]
+                    g_out += np.uint64(1)
+                if entries[word, TOP] < entries[word, BOTTOM]:
+                    ink_top, ink_bottom = (
+                        min(ink_top, y + entries[word, TOP]),
+                        max(ink_bottom, y + entries[word, BOTTOM]),
+                    )
+                    # Glyph by glyph only where the word may reach furthest out.
+                    whole = widths[i] == entries[word, ADVANCE]
+                    if (
+                        not whole
+                        or (x + entries[word, LEFT] - 8) >> 6 < ink_left
+                        or (x + entries[word, RIGHT] + 71) >> 6 > ink_right
+                    ):
+                        for k in range(first, last):
+                            if glyphs[k, XMAX] > glyphs[k, XMIN]:
+                                # Where the renderer will draw it: at a quarter pixel.
+                                px = (shift + sign * glyphs[k, X] + 8) >> 4 << 4
+                                ink_left = min(ink_left, (px + glyphs[k, XMIN]) >> 6)
+                                ink_right = max(ink_right, (px + glyphs[k, XMAX] + 63) >> 6)
                 boxes[w_out, 0] = x / 64
                 boxes[w_out, 1] = y - ascent / 64
-                boxes[w_out, 2] = (x + advance) / 64
+                boxes[w_out, 2] = (x + widths[i]) / 64
                 boxes[w_out, 3] = y + descent / 64
-                ranges[w_out, 0] = begins[t]
-                ranges[w_out, 1] = begins[t] + lengths[t]
-                if not flags[word] & BACKWARDS:
-                    if g > first:
-                        ranges[w_out, 0] = begins[t] + glyphs[g, FIRST]
-                    if stop < end:
-                        ranges[w_out, 1] = begins[t] + glyphs[stop, FIRST]
-                w_out += 1
-                x += advance
-                g = stop
-                if g < end:
-                    line += 1
-                    x = 0
+                ranges[w_out, 0] = begin + (glyphs[first, FIRST] if first > glyph_starts[word] else 0)
+                ranges[w_out, 1] = begin + (
+                    glyphs[last, FIRST] if last < glyph_starts[word + 1] else code_starts[word + 1] - code_starts[word]
+                )
+                w_out += np.uint64(1)
+            t, g, soft = end_t, end_g, True
+            if end_g < 0:
+                if t == stop:
+                    break
+                if words[t] == NEWLINE:
+                    t, soft = t + 1, False
 
         notes[n] = 0
-        left, top, right, bottom = np.int64(0), np.int64(0), np.int64(width - 2 * margin), (line + 1) * leading
+        left, top, right, bottom = np.int64(0), np.int64(0), np.int64(width - 2 * margin), y - baseline + leading
         if ink_right < ink_left:
-            if line < max_pixels:
+            if y <= max_pixels:
                 notes[n] = BLANK
             if trim:
                 right, bottom = np.int64(leading), np.int64(leading)
@@ -164,24 +329,23 @@ def _fill(
             # Ink is never cut off: a page without margins grows by what hangs out.
             left, top = min(left, ink_left), min(top, ink_top)
             right, bottom = max(right, ink_right), max(bottom, ink_bottom)
-        sizes[n, 0] = bottom - top + 2 * margin
+        sizes[n, 0] = min(bottom - top + 2 * margin, 1 << 30)
         # Ink that hangs over the text's edge takes from the margin before it widens the page.
         sizes[n, 1] = max(right - left, min(right - left + 2 * margin, width))
-        if sizes[n, 0] * sizes[n, 1] > max_pixels or line >= max_pixels:
+        if y > max_pixels or np.int64(sizes[n, 0]) * sizes[n, 1] > max_pixels:
             notes[n] = OVERSIZE
-            g_out = glyph_offsets[n]
-            w_out = word_offsets[n]
+            sizes[n, 0] = sizes[n, 1] = 1
+            g_out, w_out = np.uint64(glyph_offsets[n]), np.uint64(word_offsets[n])
         shift_x, shift_y = (sizes[n, 1] - (right - left)) // 2 - left, margin - top
-        for k in range(glyph_offsets[n], g_out):
+        for k in range(np.uint64(glyph_offsets[n]), g_out):
             out_xy[k, 0] += shift_x * 64
             out_xy[k, 1] += shift_y * 64
-        for k in range(word_offsets[n], w_out):
+        for k in range(np.uint64(word_offsets[n]), w_out):
             boxes[k, 0] += shift_x
             boxes[k, 1] += shift_y
             boxes[k, 2] += shift_x
             boxes[k, 3] += shift_y
-    glyph_offsets[len(token_starts) - 1] = g_out
-    word_offsets[len(token_starts) - 1] = w_out
+    glyph_offsets[len(starts) - 1], word_offsets[len(starts) - 1] = g_out, w_out
     return g_out, w_out
 
 
@@ -194,38 +358,51 @@ def _count_glyphs(words, glyph_starts):
     return total
 
 
-def set_pages(tokens: Tokens, cache: WordCache, style: PageStyle) -> tuple[Layout, np.ndarray]:
+def set_pages(
+    tokens: Tokens, runs: Runs, text_starts: np.ndarray, cache: WordCache, style: PageStyle
+) -> tuple[Layout, np.ndarray]:
     """Set tokens as pages.
 
+    Args:
+        tokens: Of N texts.
+        runs: Of the same texts.
+        text_starts: [N + 1] int64, each text's first code point.
+        cache: Where the tokens' words are.
+        style: What the pages look like.
+
     Returns:
-        The layout, without diagnostics, and the pages' notes [N] uint8: 0, `BLANK` or `OVERSIZE`.
+        The layout, without diagnostics, whose fonts are the stack's; and the pages' notes [N] uint8: 0, `BLANK` or
+        `OVERSIZE`.
     """
-    font = cache.font
+    font = cache.stack.fonts[0]
     pages = len(tokens.starts) - 1
     glyphs = _count_glyphs(tokens.words, cache.glyph_starts)
-    sizes = np.empty((pages, 2), np.int64)
-    ids, xy = np.empty(glyphs, np.uint16), np.empty((glyphs, 2), np.int32)
     # A word may be split before every glyph.
-    boxes, ranges = np.empty((glyphs, 4), np.float32), np.empty((glyphs, 2), np.int32)
+    pieces = glyphs + len(tokens.words)
+    sizes = np.empty((pages, 2), np.int32)
+    ids, fonts, xy = np.empty(glyphs, np.uint16), np.empty(glyphs, np.uint16), np.empty((glyphs, 2), np.int32)
+    boxes, ranges = cache.room(pieces)
     glyph_offsets, word_offsets = np.empty(pages + 1, np.int64), np.empty(pages + 1, np.int64)
     notes = np.empty(pages, np.uint8)
     # Half-leading above and below, as in CSS, on a whole pixel.
     baseline = round((style.line_height - (font.ascent + font.descent) / 64) / 2 + font.ascent / 64)
     used, boxed = _fill(
-        tokens.kinds, tokens.begins, tokens.lengths, tokens.words, tokens.starts,
-        cache.glyph_starts, cache.advances, cache.flags, cache.glyphs,
+        *tokens, text_starts, runs.levels, runs.bases, runs.breaks, runs.complex,
+        cache.words, cache.glyphs, cache.glyph_starts, cache.code_starts,
         max(1, font.space), font.ascent, font.descent, style.line_height, baseline,
         (style.width - 2 * style.margin) * 64, style.width, style.margin, style.trim, style.max_pixels,
-        sizes, ids, xy, glyph_offsets, boxes, ranges, word_offsets, notes,
+        sizes, ids, fonts, xy, glyph_offsets, boxes, ranges, word_offsets, notes,
     )  # fmt: skip
-    colors = np.array([style.foreground, style.background], np.uint8)
-    glyph_colors = np.empty((used, 3), np.uint8)
-    glyph_colors[:] = colors[0]
+    colors = np.empty((pages, 2, 3), np.uint8)
+    colors[:] = style.foreground, style.background
+    glyph_colors = np.zeros((used, 3), np.uint8)
+    if any(style.foreground):
+        glyph_colors[:] = style.foreground
     layout = Layout(
-        sizes=sizes.astype(np.int32),
-        colors=np.broadcast_to(colors, (pages, 2, 3)).copy(),
-        fonts=(font.key,),
-        glyph_fonts=np.zeros(used, np.uint16),
+        sizes=sizes,
+        colors=colors,
+        fonts=tuple(font.key for font in cache.stack.fonts),
+        glyph_fonts=fonts[:used],
         glyph_ids=ids[:used],
         glyph_xy=xy[:used],
         glyph_colors=glyph_colors,

@@ -1,73 +1,74 @@
-"""Shaping: a text becomes words, spaces, tabs and line ends; a word is shaped by HarfBuzz once, on first sight.
+"""Shaping: a text becomes words, the spaces before them, tabs and line ends; a word is shaped by HarfBuzz once.
 
-A word is what stands between spaces, tabs and line ends; where a font kerns with its space glyph, that kerning is lost.
-The cache is a hash table over growable arrays: an unseen word costs its own shaping and nothing else.
+A word is what stands between spaces, tabs and line ends, or a part of that which is set in one font, script and
+direction; where a font kerns with its space glyph, that kerning is lost. The cache is a hash table over growable
+arrays, filled in compiled code: an unseen word costs its own shaping and nothing else.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import uharfbuzz
 from numba import njit
 
 from gpurender.typeset.breaks import line_breaks
-from gpurender.typeset.fonts import Font
+from gpurender.typeset.fallback import FontStack
+from gpurender.typeset.harfbuzz import LEFT_TO_RIGHT, RIGHT_TO_LEFT, new_buffer, shape_run
 
-__all__ = ["NEWLINE", "SPACE", "TAB", "WORD", "Tokens", "WordCache", "reserve"]
+__all__ = ["NEWLINE", "TAB", "Runs", "Tokens", "WordCache", "reserve"]
 
-WORD, SPACE, TAB, NEWLINE = 0, 1, 2, 3
+TAB, NEWLINE = -1, -2  # in place of a word
 
-# Columns of WordCache.glyphs: glyph id, pen before it, where it is drawn, its control box (xMin, yMin, xMax, yMax), the
-# character of the word that its cluster begins with, and what may happen before it.
-ID, PEN, X, Y, XMIN, YMIN, XMAX, YMAX, FIRST, BREAK = range(10)
-
+# Columns of WordCache.glyphs: glyph id; where it is drawn; the pen before it; its control box from left to right, of no
+# width if it has no ink; the character of the word that its cluster begins with; what may happen before it. In reading
+# order, and in 1/64 px, y upwards. In a word that reads from the right, X is from the right too, leftwards.
+ID, X, Y, PEN, XMIN, XMAX, FIRST, BREAK = range(8)
 # What may happen before a glyph: nothing, an emergency break (a cluster begins), a line break (UAX #14).
 CLUSTER, OPPORTUNITY = 1, 2
 
-# Flags of a word: it has missing glyphs; right-to-left characters; glyphs in reverse order of their characters; it is
-# too long to be kept, and has no glyphs.
-MISSING, RIGHT_TO_LEFT, BACKWARDS, ENDLESS = 1, 2, 4, 8
+# Columns of WordCache.words: advance, and where ink may begin and end from left to right, 1/64 px; the first row with
+# ink and the one after the last, px below the baseline; the number of its font; flags; its run key.
+ADVANCE, LEFT, RIGHT, TOP, BOTTOM, FONT, FLAGS, KEY = range(8)
+
+# Flags of a word: it has missing glyphs; it is too long to be kept, and has no glyphs; line breaks within; no break
+# before it, nor after it, even where a space stands (UAX #14, LB13 to LB15); it begins or ends with a dash (LB17).
+MISSING, ENDLESS, BREAKABLE, GLUED, GLUES, DASH_FIRST, DASH_LAST = 1, 2, 4, 8, 16, 32, 64
 LONGEST = 2**30  # 1/64 px: more than any page that can be rendered holds
-_BIDI = frozenset({"R", "AL", "RLE", "RLO", "RLI"})
+_EM_DASH = 0x2014  # the only character of class B2 in plain text
+
+# A run key: what a part of a word is set with. The number of its font (NO_FONT for what has none) in the low bits, its
+# bidi level (7 bits, the lowest its direction), one bit that tells neighbouring scripts apart, and one that it stands in
+# a text that is not plain.
+NO_FONT = 0xFFFF
+LEVEL = 16  # bits to shift
+RTL, OTHER_SCRIPT, COMPLEX = 1 << LEVEL, 1 << 23, 1 << 24
+
+
+class Runs(NamedTuple):
+    """What each character of some texts is set with; empty arrays where all texts are plain."""
+
+    keys: np.ndarray  # [K] uint32, run keys
+    levels: np.ndarray  # [K] uint8, bidi embedding levels
+    bases: np.ndarray  # [K] uint8, the paragraph's
+    breaks: np.ndarray  # [K] uint8: 1 if a line may be broken before the character, 2 if no cluster begins with it
+    complex: np.ndarray  # [N] bool: which texts the above is said of
 
 
 class Tokens(NamedTuple):
-    """The words, spaces, tabs and line ends of N texts, T in all."""
+    """The words, tabs and line ends of N texts, T in all."""
 
-    kinds: np.ndarray  # [T] uint8
+    words: np.ndarray  # [T] int32: word of the cache, `TAB` or `NEWLINE`
     begins: np.ndarray  # [T] int32: first character, in its text
-    lengths: np.ndarray  # [T] int32: characters
-    words: np.ndarray  # [T] int32: word of the cache, for WORD; else -1
+    spaces: np.ndarray  # [T] int32: spaces before it
     starts: np.ndarray  # [N + 1] int64: each text's first token
 
 
-@njit(cache=True, nogil=True)
-def _find(codes, begin, stop, table, hashes, code_starts, pool):
-    """A word's slot in the table and its hash; the slot holds -1 if the word is new."""
-    h = np.uint64(14695981039346656037)
-    for i in range(begin, stop):
-        h = (h ^ np.uint64(codes[i])) * np.uint64(0x9E3779B97F4A7C15)
-        h ^= h >> np.uint64(29)
-    mask = np.uint64(len(table) - 1)
-    slot = np.int64(h & mask)
-    while True:
-        word = table[slot]
-        if word < 0:
-            return slot, h
-        if hashes[word] == h and code_starts[word + 1] - code_starts[word] == stop - begin:
-            first = code_starts[word]
-            same = True
-            for i in range(stop - begin):
-                if pool[first + i] != codes[begin + i]:
-                    same = False
-                    break
-            if same:
-                return slot, h
-        slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+@njit(inline="always")
+def _is_newline(code):
+    # UAX #14's mandatory breaks: LF, VT, FF, CR, NEL, line and paragraph separator.
+    return 10 <= code <= 13 or code == 0x85 or code == 0x2028 or code == 0x2029
 
 
 @njit(cache=True, nogil=True)
@@ -75,62 +76,192 @@ def _rehash(table, hashes, count):
     table[:] = -1
     mask = np.uint64(len(table) - 1)
     for word in range(count):
-        slot = np.int64(hashes[word] & mask)
+        slot = hashes[word] & mask
         while table[slot] >= 0:
-            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+            slot = (slot + np.uint64(1)) & mask
         table[slot] = word
 
 
 @njit(cache=True, nogil=True)
-def _is_newline(code):
-    # UAX #14's mandatory breaks: LF, VT, FF, CR, NEL, line and paragraph separator.
-    return 10 <= code <= 13 or code == 0x85 or code == 0x2028 or code == 0x2029
+def _tokenize(
+    codes, text_starts, keys, table, hashes, code_starts, pool, entries, count, words, begins, spaces, starts
+):
+    """Split N texts into tokens and look their words up; unseen words are entered, unshaped, and counted.
+
+    Indexes are unsigned throughout: numba makes negative ones wrap around, which takes longer than the rest.
+    """
+    one = np.uint64(1)
+    mask = np.uint64(len(table) - 1)
+    keyed = len(keys) > 0
+    t = np.uint64(0)
+    used = np.uint64(code_starts[count])
+    for n in range(len(text_starts) - 1):
+        origin, stop = np.uint64(text_starts[n]), np.uint64(text_starts[n + 1])
+        starts[n] = t
+        i = origin
+        gap = 0
+        while i < stop:
+            code = codes[i]
+            if code == 32:
+                gap += 1
+                i += one
+                continue
+            begin = i
+            i += one
+            if code == 9 or _is_newline(code):
+                if code == 13 and i < stop and codes[i] == 10:
+                    i += one
+                words[t] = TAB if code == 9 else NEWLINE
+            else:
+                key = keys[begin] if keyed else np.uint32(0)
+                h = (np.uint64(14695981039346656037) ^ np.uint64(key)) * np.uint64(0x9E3779B97F4A7C15)
+                h = (h ^ np.uint64(code)) * np.uint64(0x9E3779B97F4A7C15)
+                h ^= h >> np.uint64(29)
+                while i < stop:
+                    code = codes[i]
+                    # One comparison for nearly all that a word is made of.
+                    if code <= 32:
+                        if code == 32 or code == 9 or 10 <= code <= 13:
+                            break
+                    elif code == 0x85 or code == 0x2028 or code == 0x2029:
+                        break
+                    if keyed and keys[i] != key:
+                        break
+                    h = (h ^ np.uint64(code)) * np.uint64(0x9E3779B97F4A7C15)
+                    h ^= h >> np.uint64(29)
+                    i += one
+                size = i - begin
+                slot = h & mask
+                while True:
+                    word = table[slot]
+                    if word < 0:
+                        word = np.int32(count)
+                        count += 1
+                        table[slot] = word
+                        hashes[word] = h
+                        for k in range(size):
+                            pool[used + k] = codes[begin + k]
+                        used += size
+                        code_starts[word + 1] = used
+                        entries[word, KEY] = key
+                        break
+                    known = np.uint64(word)
+                    if hashes[known] == h and np.uint32(entries[known, KEY]) == key:
+                        first = np.uint64(code_starts[known])
+                        if np.uint64(code_starts[known + one]) - first == size:
+                            k = np.uint64(0)
+                            while k < size and pool[first + k] == codes[begin + k]:
+                                k += one
+                            if k == size:
+                                break
+                    slot = (slot + one) & mask
+                words[t] = word
+            begins[t] = begin - origin
+            spaces[t] = gap
+            gap = 0
+            t += one
+    starts[len(text_starts) - 1] = t
+    return np.int64(t), count
 
 
 @njit(cache=True, nogil=True)
-def _tokenize(codes, text_starts, table, hashes, code_starts, pool, count, kinds, begins, lengths, words, starts):
-    """Split N texts into tokens and look their words up; unseen words are entered, unshaped, and counted."""
-    t = 0
-    for n in range(len(text_starts) - 1):
-        origin, stop = text_starts[n], text_starts[n + 1]
-        starts[n] = t
-        i = origin
-        while i < stop:
-            begin = i
-            code = codes[i]
-            i += 1
-            words[t] = -1
-            if code == 32:
-                while i < stop and codes[i] == 32:
-                    i += 1
-                kinds[t] = SPACE
-            elif code == 9:
-                kinds[t] = TAB
-            elif _is_newline(code):
-                if code == 13 and i < stop and codes[i] == 10:
-                    i += 1
-                kinds[t] = NEWLINE
-            else:
-                while i < stop and codes[i] != 32 and codes[i] != 9 and not _is_newline(codes[i]):
-                    i += 1
-                kinds[t] = WORD
-                slot, h = _find(codes, begin, i, table, hashes, code_starts, pool)
-                word = table[slot]
-                if word < 0:
-                    word = count
-                    count += 1
-                    table[slot] = word
-                    hashes[word] = h
-                    first = code_starts[word]
-                    for k in range(i - begin):
-                        pool[first + k] = codes[begin + k]
-                    code_starts[word + 1] = first + i - begin
-                words[t] = word
-            begins[t] = begin - origin
-            lengths[t] = i - begin
-            t += 1
-    starts[len(text_starts) - 1] = t
-    return t, count
+def _shape_words(
+    buffer, fonts, notdefs, language, codes, code_starts, first, count, entries, glyphs, glyph_starts, used
+):
+    """Shape words [first, count) one by one, while there is room; returns the first not shaped and the rows in use."""
+    length = np.zeros(1, np.uint32)
+    room = len(glyphs)
+    for word in range(first, count):
+        begin, stop = code_starts[word], code_starts[word + 1]
+        key = np.uint32(entries[word, KEY])
+        font, leftwards = key & np.uint32(NO_FONT), (key & np.uint32(RTL)) != 0
+        flags, pen, number = 0, np.int64(0), np.int64(0)
+        if font == NO_FONT:
+            if used + stop - begin > room:
+                return word, used
+            # The missing-glyph box of the font that was asked for.
+            flags = MISSING
+            entries[word, FONT] = 0
+            number = stop - begin
+            for k in range(number):
+                glyphs[used + k, ID] = 0
+                glyphs[used + k, X] = pen + notdefs[0] if leftwards else pen
+                glyphs[used + k, Y] = 0
+                glyphs[used + k, PEN] = pen
+                glyphs[used + k, FIRST] = k
+                glyphs[used + k, BREAK] = CLUSTER
+                pen += notdefs[0]
+                if pen >= LONGEST:
+                    break
+        else:
+            direction = RIGHT_TO_LEFT if leftwards else LEFT_TO_RIGHT
+            infos, places = shape_run(buffer, fonts[font], codes, begin, stop, direction, language, length)
+            number = np.int64(length[0])
+            if used + number > room:
+                return word, used
+            entries[word, FONT] = font
+            previous = np.int64(-1)
+            for k in range(number):
+                source = number - 1 - k if leftwards else k
+                advance = np.int64(places[source, 0])
+                cluster = np.int64(infos[source, 2])
+                glyphs[used + k, ID] = infos[source, 0]
+                x = pen + advance - places[source, 2] if leftwards else pen + places[source, 2]
+                glyphs[used + k, X] = max(-LONGEST, min(LONGEST, x))
+                glyphs[used + k, Y] = places[source, 3]
+                glyphs[used + k, PEN] = pen
+                glyphs[used + k, FIRST] = cluster
+                glyphs[used + k, BREAK] = CLUSTER if cluster != previous else 0
+                previous = cluster
+                if infos[source, 0] == 0:
+                    flags |= MISSING
+                pen += advance
+                if pen >= LONGEST:
+                    break
+        if pen >= LONGEST:
+            flags, pen, number = ENDLESS, np.int64(0), np.int64(0)
+        entries[word, FLAGS] = flags
+        entries[word, ADVANCE] = pen
+        used += number
+        glyph_starts[word + 1] = used
+    return count, used
+
+
+@njit(cache=True, nogil=True)
+def _measure(first, count, entries, glyphs, glyph_starts, boxes):
+    """Where words have ink, from the control boxes [G, 4] of the glyphs of words [first, count)."""
+    origin = glyph_starts[first]
+    for word in range(first, count):
+        left, right, top, bottom = LONGEST, -LONGEST, LONGEST, -LONGEST
+        leftwards = (np.uint32(entries[word, KEY]) & np.uint32(RTL)) != 0
+        for g in range(glyph_starts[word], glyph_starts[word + 1]):
+            xmin, ymin, xmax, ymax = boxes[g - origin]
+            if xmin >= xmax or ymin >= ymax:
+                glyphs[g, XMIN] = glyphs[g, XMAX] = 0
+                continue
+            glyphs[g, XMIN], glyphs[g, XMAX] = xmin, xmax
+            x = entries[word, ADVANCE] - glyphs[g, X] if leftwards else glyphs[g, X]
+            left, right = min(left, x + xmin), max(right, x + xmax)
+            # The row of the baseline as the renderer rounds it, a whole pixel.
+            row = (32 - glyphs[g, Y]) >> 6
+            top, bottom = min(top, row - ((ymax + 63) >> 6)), max(bottom, row - (ymin >> 6))
+        entries[word, LEFT], entries[word, RIGHT] = left, right
+        entries[word, TOP], entries[word, BOTTOM] = top, bottom
+
+
+@njit(cache=True, nogil=True)
+def _flag(words, breaks, lengths, offsets, entries, glyphs, glyph_starts):
+    """Enter the line breaks within words, as [B] character indexes at offsets [W + 1]."""
+    for w in range(len(words)):
+        word = words[w]
+        k = offsets[w]
+        for g in range(glyph_starts[word], glyph_starts[word + 1]):
+            if glyphs[g, BREAK] == CLUSTER:
+                while k < offsets[w + 1] and breaks[k] < glyphs[g, FIRST]:
+                    k += 1
+                if k < offsets[w + 1] and breaks[k] == glyphs[g, FIRST] and 0 < breaks[k] < lengths[w]:
+                    glyphs[g, BREAK] = OPPORTUNITY
+                    entries[word, FLAGS] |= BREAKABLE
 
 
 def reserve(array: np.ndarray, size: int) -> np.ndarray:
@@ -143,25 +274,24 @@ def reserve(array: np.ndarray, size: int) -> np.ndarray:
 
 
 class WordCache:
-    """The shaped words of one font. Not for use by two threads at once.
+    """The shaped words of one font stack. Not for use by two threads at once.
 
     It starts over, empty, when a call begins with more than `max_words` words or `16 * max_words` glyphs in it, so it
-    holds at most that and one call's words: 85 MB with 131,072 words of 3 to 11 letters.
+    holds at most that and one call's words: 75 MB with 131,072 words of 3 to 11 letters.
 
     Attributes:
-        glyphs: [.., 10] int32, a word's in visual order; columns `ID` to `BREAK`. Lengths are in 1/64 px relative to
-            the word's origin, y upwards. A row a glyph, since the line breaker reads all of it.
+        glyphs: [.., 8] int32, a word's in reading order; columns `ID` to `BREAK`.
         glyph_starts: [words + 1] int64, each word's first glyph.
-        advances: [words] int32, 1/64 px.
-        flags: [words] uint8, `MISSING`, `RIGHT_TO_LEFT`, `BACKWARDS`, `ENDLESS`.
-        flagged: Whether any word has a flag.
-        missing: Of each word with missing glyphs, the character ranges they stand for.
+        words: [words, 8] int32; columns `ADVANCE` to `KEY`.
+        code_starts: [words + 1] int64, each word's first code point.
+        has_missing: Whether any word has missing glyphs.
     """
 
-    def __init__(self, font: Font, max_words: int) -> None:
-        self.font = font
+    def __init__(self, stack: FontStack, max_words: int, language: int) -> None:
+        self.stack = stack
         self.max_words = max_words
-        self._buffer = uharfbuzz.Buffer()
+        self._language = language
+        self._buffer = new_buffer()
         self.clear()
 
     def clear(self) -> None:
@@ -169,103 +299,121 @@ class WordCache:
         self._table = np.full(1024, -1, np.int32)
         self._hashes = np.empty(0, np.uint64)
         self._pool = np.empty(0, np.uint32)
-        self._code_starts = np.zeros(1, np.int64)
+        self.code_starts = np.zeros(1, np.int64)
         self._count = self._shaped = 0
         self.glyph_starts = np.zeros(1, np.int64)
-        self.advances = np.empty(0, np.int32)
-        self.flags = np.empty(0, np.uint8)
-        self.flagged = False
-        self.missing: dict[int, list[tuple[int, int]]] = {}
+        self.words = np.empty((0, KEY + 1), np.int32)
         self.glyphs = np.empty((0, BREAK + 1), np.int32)
+        self.has_missing = False
+        self._boxes, self._ranges = np.empty((0, 4), np.float32), np.empty((0, 2), np.int32)
+        self._scratch = [np.empty(0, np.int32) for _ in range(3)]
 
-    def tokenize(self, codes: np.ndarray, text_starts: np.ndarray) -> Tokens:
+    def tokenize(self, codes: np.ndarray, text_starts: np.ndarray, keys: np.ndarray) -> Tokens:
         """Split texts into tokens, shaping what has not been seen.
 
         Args:
             codes: [K] uint32, the texts' code points, one text after another.
             text_starts: [N + 1] int64, each text's first code point.
+            keys: [K] uint32, each character's run key; or none, where all are 0.
+
+        Returns:
+            The tokens, valid until the next call.
         """
         try:
-            return self._tokenize(codes, text_starts)
+            return self._tokenize(codes, text_starts, keys)
         except BaseException:
             # An interruption, or a font that fails: the table may name words that were never shaped.
             self.clear()
             raise
 
-    def _tokenize(self, codes: np.ndarray, text_starts: np.ndarray) -> Tokens:
+    def _tokenize(self, codes: np.ndarray, text_starts: np.ndarray, keys: np.ndarray) -> Tokens:
         if self._count > self.max_words or self.glyph_starts[self._shaped] > 16 * self.max_words:
             self.clear()
-        # Room for the worst case, every second character a word of its own, so that the loop need not grow anything.
-        room = self._count + len(codes) // 2 + len(text_starts)
+        # Room for the worst case, every character a word of its own, so that the loop need not grow anything.
+        most = len(codes) if len(keys) else len(codes) // 2 + len(text_starts)
+        room = self._count + most
         self._hashes = reserve(self._hashes, room)
-        self._code_starts = reserve(self._code_starts, room + 1)
-        self._pool = reserve(self._pool, int(self._code_starts[self._count]) + len(codes))
+        self.words = reserve(self.words, room)
+        self.code_starts = reserve(self.code_starts, room + 1)
+        self._pool = reserve(self._pool, int(self.code_starts[self._count]) + len(codes))
         if len(self._table) < 2 * room:
             self._table = np.empty(1 << (2 * room - 1).bit_length(), np.int32)
             _rehash(self._table, self._hashes, self._count)
-
-        size = len(codes)
-        kinds, begins, lengths = np.empty(size, np.uint8), np.empty(size, np.int32), np.empty(size, np.int32)
-        words, starts = np.empty(size, np.int32), np.empty(len(text_starts), np.int64)
-        cache = (self._table, self._hashes, self._code_starts, self._pool, self._count)
-        total, self._count = _tokenize(codes, text_starts, *cache, kinds, begins, lengths, words, starts)
+        self._scratch = [reserve(array, len(codes)) for array in self._scratch]
+        starts = np.empty(len(text_starts), np.int64)
+        cache = (self._table, self._hashes, self.code_starts, self._pool, self.words, self._count)
+        total, self._count = _tokenize(codes, text_starts, keys, *cache, *self._scratch, starts)
         if self._count > self._shaped:
             self._shape_new()
-        return Tokens(kinds[:total], begins[:total], lengths[:total], words[:total], starts)
+        words, begins, spaces = (array[:total] for array in self._scratch)
+        return Tokens(words, begins, spaces, starts)
 
     def _shape_new(self) -> None:
         """Shape the words entered but not yet shaped."""
-        rows: list[tuple[int, ...]] = []
-        counts, advances, flags = [], [], []
-        for word in range(self._shaped, self._count):
-            codes = self._pool[self._code_starts[word] : self._code_starts[word + 1]]
-            advance, flag = self._shape(word, codes.tolist(), rows)
-            counts.append(len(rows))
-            advances.append(advance)
-            flags.append(flag)
-        first, used = self._shaped, int(self.glyph_starts[self._shaped])
+        first, count = self._shaped, self._count
+        used = start = int(self.glyph_starts[first])
+        self.glyph_starts = reserve(self.glyph_starts, count + 1)
+        fonts = self.stack.fonts
+        notdefs = np.array([font.shaper.advance(0) for font in fonts[:1]], np.int64)
+        need = int(self.code_starts[count] - self.code_starts[first])
+        word = first
+        while True:
+            self.glyphs = reserve(self.glyphs, used + need)
+            source = (self._buffer, self.stack.pointers, notdefs, self._language, self._pool, self.code_starts)
+            word, used = _shape_words(*source, word, count, self.words, self.glyphs, self.glyph_starts, used)
+            if word == count:
+                break
+            # More glyphs than characters.
+            need = 2 * (need + len(self.glyphs) - used)
 
-        self.glyph_starts = reserve(self.glyph_starts, self._count + 1)
-        self.advances = reserve(self.advances, self._count)
-        self.flags = reserve(self.flags, self._count)
-        self.glyphs = reserve(self.glyphs, used + len(rows))
-        self.glyph_starts[first + 1 : self._count + 1] = np.array(counts) + used
-        self.advances[first : self._count] = advances
-        self.flags[first : self._count] = flags
-        self.flagged = self.flagged or any(flags)
-        if rows:
-            self.glyphs[used : used + len(rows)] = rows
-        self._shaped = self._count
+        new = slice(first, count)
+        rows = self.glyphs[start:used]
+        boxes = np.empty((used - start, 4), np.int32)
+        owners = np.repeat(self.words[new, FONT], np.diff(self.glyph_starts[first : count + 1]))
+        for number in np.unique(owners).tolist():
+            boxes[owners == number] = fonts[number].ink(rows[owners == number, ID])
+        _measure(first, count, self.words, self.glyphs, self.glyph_starts, boxes)
+        self._break_new(first, count)
+        self.has_missing = self.has_missing or bool((self.words[new, FLAGS] & MISSING).any())
+        self._shaped = count
 
-    def _shape(self, word: int, codes: list[int], rows: list[tuple[int, ...]]) -> tuple[int, int]:
-        """Shape one word, append its glyphs, and return its advance and flags."""
-        buffer = self._buffer
-        buffer.reset()
-        # add_str would turn a lone surrogate into a real glyph.
-        buffer.add_codepoints(codes)
-        buffer.guess_segment_properties()
-        uharfbuzz.shape(self.font.shaper, buffer)
-        glyphs = [(info.codepoint, info.cluster) for info in buffer.glyph_infos]
-        text = "".join(map(chr, codes))
-        # A plain ASCII word has no line break within.
-        inner = set() if text.isascii() and text.isalnum() else set(line_breaks(text))
-        begin, pen, previous = len(rows), 0, -1
-        for (glyph, cluster), (dx, dy, advance, _) in zip(
-            glyphs, (p.position for p in buffer.glyph_positions), strict=True
-        ):
-            kind = 0 if cluster == previous else OPPORTUNITY if cluster in inner else CLUSTER
-            rows.append((glyph, pen, pen + dx, dy, *self.font.ink(glyph), cluster, kind))
-            pen += advance
-            previous = cluster
-        flags = BACKWARDS if buffer.direction == "rtl" else 0
-        if not text.isascii() and not _BIDI.isdisjoint(map(unicodedata.bidirectional, text)):
-            flags |= RIGHT_TO_LEFT
-        if pen >= LONGEST:
-            del rows[begin:]
-            return 0, ENDLESS
-        if any(glyph == 0 for glyph, _ in glyphs):
-            flags |= MISSING
-            ends = dict(pairwise([*sorted({cluster for _, cluster in glyphs}), len(codes)]))
-            lost = sorted({cluster for glyph, cluster in glyphs if glyph == 0})
-            self.missing[word] = [(cluster, ends[cluster]) for cluster in lost]
-        return pen, flags
+    def _break_new(self, first: int, count: int) -> None:
+        """Find where ICU breaks plain words, and whether it breaks between them and their neighbours."""
+        words, texts = [], []
+        keys = self.words[first:count, KEY]
+        # ICU has seen the other texts as a whole.
+        for word in (first + np.flatnonzero(keys == 0)).tolist():
+            codes = self._pool[self.code_starts[word] : self.code_starts[word + 1]]
+            text = codes.tobytes().decode("utf-32-le", "surrogatepass")
+            if not text.isalnum():
+                words.append(word)
+                texts.append(text)
+        if not words:
+            return
+        # Each between two words, on a line of its own: what stands on other lines does not matter.
+        found = np.array(line_breaks("".join(f"a {text} a\n" for text in texts)), np.int64)
+        lengths = np.array([len(text) for text in texts], np.int64)
+        begins = np.concatenate([[0], np.cumsum(lengths + 5)])[:-1] + 2
+        offsets = np.searchsorted(found, begins, "right")
+        ends = np.searchsorted(found, begins + lengths)
+        flags = np.where(found[offsets - 1] == begins, 0, GLUED)
+        flags |= np.where(found[np.minimum(ends, len(found) - 1)] == begins + lengths + 1, 0, GLUES)
+        flags |= np.array([DASH_FIRST * (ord(text[0]) == _EM_DASH) for text in texts])
+        flags |= np.array([DASH_LAST * (ord(text[-1]) == _EM_DASH) for text in texts])
+        self.words[words, FLAGS] |= flags.astype(np.int32)
+        inner = [found[a:b] - begin for a, b, begin in zip(offsets, ends, begins, strict=True)]
+        bounds = np.concatenate([[0], np.cumsum(ends - offsets)])
+        _flag(np.array(words), np.concatenate(inner), lengths, bounds, self.words, self.glyphs, self.glyph_starts)
+
+    def room(self, pieces: int) -> tuple[np.ndarray, np.ndarray]:
+        """Room for the boxes [.., 4] and ranges [.., 2] of so many pieces of words, the same in each call."""
+        self._boxes, self._ranges = reserve(self._boxes, pieces), reserve(self._ranges, pieces)
+        return self._boxes, self._ranges
+
+    def missing(self, word: int) -> list[tuple[int, int]]:
+        """The character ranges of a word that its missing glyphs stand for."""
+        rows = self.glyphs[self.glyph_starts[word] : self.glyph_starts[word + 1]]
+        length = int(self.code_starts[word + 1] - self.code_starts[word])
+        ends = dict(pairwise([*sorted(set(rows[:, FIRST].tolist())), length]))
+        lost = sorted(set(rows[rows[:, ID] == 0, FIRST].tolist()))
+        return [(first, ends[first]) for first in lost]

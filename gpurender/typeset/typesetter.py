@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from gpurender.typeset.emoji import with_pictures
+from gpurender.typeset.fallback import FontStack
 from gpurender.typeset.fonts import Font, find_font
-from gpurender.typeset.layout import Diagnostic, Layout
+from gpurender.typeset.harfbuzz import language_pointer
+from gpurender.typeset.layout import Diagnostic, Layout, with_own_fonts
 from gpurender.typeset.paragraph import OVERSIZE, Color, PageStyle, set_pages
-from gpurender.typeset.shape import MISSING, RIGHT_TO_LEFT, Tokens, WordCache
+from gpurender.typeset.runs import Analyzer
+from gpurender.typeset.shape import FLAGS, MISSING, Tokens, WordCache
 
 __all__ = ["MissingGlyphError", "Typesetter"]
 
 OnMissing = Literal["report", "skip-record", "error"]
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 class MissingGlyphError(ValueError):
@@ -30,11 +36,13 @@ class MissingGlyphError(ValueError):
 
 
 class Typesetter:
-    """Sets texts as pages of placed glyphs: shaped by HarfBuzz, broken where UAX #14 allows, everything else as typed.
+    """Sets texts as pages of placed glyphs: ordered by bidi (UAX #9), shaped by HarfBuzz, broken where UAX #14 allows.
 
-    Newlines, blank lines, tabs (to every eighth space) and leading spaces are kept. Spaces at the end of a line hang. A
-    word wider than the page is split between grapheme clusters. Words are set in storage order: a word in a
-    right-to-left script is right within, and reported, since its line may not be.
+    Everything else is as typed: newlines, blank lines, tabs (to every eighth space) and leading spaces are kept. Spaces
+    at the end of a line hang. What is wider than the page is split between grapheme clusters. Each paragraph takes its
+    direction from its first strong character; one that reads from the right is set at the right. Formulas, URLs and
+    code keep their order in right-to-left text. A line with glyphs of another font than the asked-for one, whose ink
+    would touch the line above, is set lower.
 
     Args:
         font: A family, a file, or `"sans"`, `"serif"`, `"monospace"`; see `gpurender fonts`.
@@ -43,6 +51,10 @@ class Typesetter:
         width: px, margins included, at which lines wrap.
         margin: px around the text; ink that hangs over the text's edge takes from it, and is never cut off.
         trim: Shrink each page to its ink plus `margin`; otherwise pages are `width` wide and whole lines high.
+        fallback: Fonts, named as `font` is, for characters that it lacks, tried in order; `()` for none; None for
+            whatever is installed (see `FontStack`).
+        language: A BCP 47 tag for shaping (`"sr"`, `"ur"`) and the forms of Han characters (`"ja"`, `"zh-Hant"`); by
+            default these follow the other characters of the text.
         on_missing: A character no font has is drawn as the font's missing-glyph box and reported (`"report"`); so it is
             by `"skip-record"`, which tells LoMo to leave the record as text; or it raises (`"error"`).
         foreground, background: RGB.
@@ -62,6 +74,8 @@ class Typesetter:
         width: int = 768,
         margin: int = 8,
         trim: bool = True,
+        fallback: Sequence[str] | None = None,
+        language: str = "",
         on_missing: OnMissing = "report",
         foreground: Color = (0, 0, 0),
         background: Color = (255, 255, 255),
@@ -79,17 +93,24 @@ class Typesetter:
         for name, color in (("foreground", foreground), ("background", background)):
             if len(color) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in color):
                 raise ValueError(f"{name} must be three integers from 0 to 255, not {color!r}")
+        if isinstance(fallback, str):
+            raise TypeError(f"fallback must be a sequence of names, not the str {fallback!r}")
+        if language and not _LANGUAGE.fullmatch(language):
+            raise ValueError(f"language must be a BCP 47 tag such as 'ja' or 'zh-Hant', not {language!r}")
         self._style = PageStyle(line_height, width, margin, bool(trim), max_pixels, foreground, background)
         self._arguments: dict[str, Any] = {
             "font": font,
             "size": size,
             **self._style._asdict(),
+            "fallback": fallback if fallback is None else tuple(fallback),
+            "language": language,
             "on_missing": on_missing,
             "cache_words": cache_words,
         }
         self.on_missing = on_missing
-        self.font = Font(find_font(font), size)
-        self._cache = WordCache(self.font, cache_words)
+        self.stack = FontStack(find_font(font), size, None if fallback is None else [find_font(f) for f in fallback])
+        self._analyzer = Analyzer(self.stack, language)
+        self._cache = WordCache(self.stack, cache_words, language_pointer(language))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy in another process has the settings and fills a cache of its own.
@@ -98,6 +119,11 @@ class Typesetter:
     def __repr__(self) -> str:
         return f"Typesetter({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
 
+    @property
+    def font(self) -> Font:
+        """The font that was asked for."""
+        return self.stack.fonts[0]
+
     def __call__(self, texts: str | Sequence[str]) -> Layout:
         """Set each text as a page.
 
@@ -105,8 +131,8 @@ class Typesetter:
             texts: N strings, or one. Any code points, lone surrogates too.
 
         Returns:
-            A Layout of N pages. Its diagnostics name what could not be set: `"missing"` glyphs, right-to-left text
-            (`"direction"`), pages without ink (`"blank"`) or over `max_pixels` (`"oversize"`).
+            A Layout of N pages. Its diagnostics name what could not be set: `"missing"` glyphs, pages without ink
+            (`"blank"`) or over `max_pixels` (`"oversize"`).
 
         Raises:
             TypeError: An item is not a string.
@@ -119,11 +145,28 @@ class Typesetter:
                 raise TypeError(f"texts[{i}] must be a str, not {type(text).__name__}")
         starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-        tokens = self._cache.tokenize(codes, starts)
-        layout, notes = set_pages(tokens, self._cache, self._style)
+        runs = self._analyzer(texts, codes, starts)
+        tokens = self._cache.tokenize(codes, starts, runs.keys)
+        layout, notes = set_pages(tokens, runs, starts, self._cache, self._style)
+        if len(layout.fonts) > 1:
+            layout = with_own_fonts(with_pictures(layout, self.stack.fonts))
+        elif notes.any() and not len(layout.glyph_ids):
+            layout.fonts = ()
         layout.diagnostics = tuple(sorted(self._diagnose(texts, tokens, notes)))
-        layout.sizes[notes == OVERSIZE] = 1
         return layout
+
+    def font_names(self, layout: Layout, pages: range) -> list[str]:
+        """The names of the fonts that some successive pages of one of its layouts are set in; of emoji too."""
+        names = {font.key: font.name for font in self.stack.fonts}
+        glyphs = slice(int(layout.glyph_offsets[pages.start]), int(layout.glyph_offsets[pages.stop]))
+        if len(layout.fonts) == 1:
+            used = [0] if glyphs.start < glyphs.stop else []
+        else:
+            used = np.unique(layout.glyph_fonts[glyphs]).tolist()
+        found = [names[layout.fonts[i]] for i in used]
+        if layout.picture_offsets[pages.start] < layout.picture_offsets[pages.stop]:
+            found.append(self.stack.fonts[self.stack.emoji].name)
+        return found
 
     def _diagnose(self, texts: Sequence[str], tokens: Tokens, notes: np.ndarray) -> list[Diagnostic]:
         found = []
@@ -132,31 +175,25 @@ class Typesetter:
             if notes[page] == OVERSIZE:
                 kind, message = "oversize", f"the page would have more pixels than max_pixels={self._style.max_pixels}"
             found.append(Diagnostic(page, 0, len(texts[page]), kind, message))
-        if not self._cache.flagged:
+        if not self._cache.has_missing:
             return found
-        flags = np.where(tokens.words >= 0, self._cache.flags[tokens.words], 0)
-        flagged = np.flatnonzero(flags)
-        spans: list[tuple[int, str, int, int]] = []
-        for t, page in zip(
-            flagged.tolist(), (np.searchsorted(tokens.starts, flagged, "right") - 1).tolist(), strict=True
-        ):
-            begin = int(tokens.begins[t])
-            if flags[t] & MISSING:
-                ranges = self._cache.missing[int(tokens.words[t])]
-                spans.extend((page, "missing", begin + a, begin + b) for a, b in ranges)
-            if flags[t] & RIGHT_TO_LEFT:
-                spans.append((page, "direction", begin, begin + int(tokens.lengths[t])))
-        for (page, kind), group in itertools.groupby(sorted(spans), key=lambda span: span[:2]):
-            for start, stop in _merge((a, b) for _, _, a, b in group):
-                found.append(Diagnostic(page, start, stop, kind, self._explain(kind, page, texts[page][start:stop])))
+        flagged = np.flatnonzero((tokens.words >= 0) & (self._cache.words[tokens.words, FLAGS] & MISSING != 0))
+        pages = np.searchsorted(tokens.starts, flagged, "right") - 1
+        spans = [
+            (page, begin + a, begin + b)
+            for t, page in zip(flagged.tolist(), pages.tolist(), strict=True)
+            for begin in [int(tokens.begins[t])]
+            for a, b in self._cache.missing(int(tokens.words[t]))
+        ]
+        for page, group in itertools.groupby(sorted(spans), key=lambda span: span[0]):
+            for start, stop in _merge((a, b) for _, a, b in group):
+                found.append(Diagnostic(page, start, stop, "missing", self._explain(page, texts[page][start:stop])))
         return found
 
-    def _explain(self, kind: str, page: int, text: str) -> str:
-        if kind == "direction":
-            return "right-to-left text is set in storage order"
+    def _explain(self, page: int, text: str) -> str:
         codes = list(dict.fromkeys(f"U+{ord(c):04X}" for c in text))
         named = " ".join(codes[:8]) + (f" and {len(codes) - 8} more" if len(codes) > 8 else "")
-        message = f"{self.font.name} has no glyph for {named}"
+        message = f"no font has a glyph for {named}"
         if self.on_missing == "error":
             raise MissingGlyphError(message, page)
         return message

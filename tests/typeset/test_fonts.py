@@ -42,10 +42,20 @@ def test_what_is_not_found_is_named(tmp_path):
         find_font(str(broken))
 
 
-def test_a_broken_file_in_a_font_folder_is_passed_over(tmp_path, monkeypatch):
-    (tmp_path / "broken.otf").write_bytes(b"junk")
+@pytest.fixture
+def only_folder(tmp_path, monkeypatch):
+    """A folder that is all the machine has for fonts."""
+    monkeypatch.setattr("gpurender.typeset.fonts._carried", lambda: None)
+    monkeypatch.setattr("gpurender.typeset.fonts._by_fontconfig", lambda: None)
     monkeypatch.setattr("gpurender.typeset.fonts._folders", lambda: iter([tmp_path]))
-    assert list(list_fonts()) == []
+    list_fonts.cache_clear()
+    yield tmp_path
+    list_fonts.cache_clear()
+
+
+def test_a_broken_file_in_a_font_folder_is_passed_over(only_folder):
+    (only_folder / "broken.otf").write_bytes(b"junk")
+    assert list_fonts() == ()
 
 
 def test_metrics_are_in_64ths_of_a_pixel():

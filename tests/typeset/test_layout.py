@@ -20,7 +20,7 @@ def full_layout():
         sizes=rng.integers(10, 99, (3, 2)).astype(np.int32),
         colors=rng.integers(0, 256, (3, 2, 3), dtype=np.uint8),
         fonts=(FontKey("a.ttf", 0, 20.0), FontKey("b.ttf", 1, 26.0)),
-        glyph_fonts=rng.integers(0, 2, 9).astype(np.uint16),
+        glyph_fonts=np.array([0, 1, 0, 0, 1, 0, 1, 1, 0], np.uint16),
         glyph_ids=rng.integers(0, 500, 9).astype(np.uint16),
         glyph_xy=rng.integers(0, 5000, (9, 2)).astype(np.int32),
         glyph_colors=rng.integers(0, 256, (9, 3), dtype=np.uint8),

@@ -1,0 +1,124 @@
+"""What Unicode says of each character, as tables over all code points, for compiled code."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import regex
+
+__all__ = [
+    "CODES",
+    "IGNORABLE",
+    "MARK",
+    "PRIVATE",
+    "SPACING",
+    "UNDRAWABLE",
+    "character_kinds",
+    "find_emoji",
+    "may_be_emoji",
+    "plain_scripts",
+]
+
+CODES = 0x110000
+# Everything with a property of interest lies in planes 0, 1, 2, 3 and 14.
+_BLOCKS = (range(0, 0xD800), range(0xE000, 0x40000), range(0xE0000, 0xE1000))
+
+# Kinds of characters, for choosing fonts.
+# MARK: extends the character before it. IGNORABLE: draws nothing and takes no room unless shaping asks for it.
+# SPACING: white space, which has no ink. PRIVATE: means what the asked-for font says.
+# UNDRAWABLE: a control, noncharacter or surrogate, which no font may draw.
+MARK, IGNORABLE, SPACING, PRIVATE, UNDRAWABLE = 1, 2, 3, 4, 5
+
+
+@cache
+def _strings() -> tuple[tuple[int, str], ...]:
+    return tuple((block.start, "".join(map(chr, block))) for block in _BLOCKS)
+
+
+def _table(properties: dict[str, int]) -> np.ndarray:
+    """[0x110000] uint8: the number given to the first of the properties (regex character classes) that holds, else 0."""
+    found = np.zeros(CODES, np.uint8)
+    # The first is written last.
+    for pattern, number in reversed(properties.items()):
+        runs = regex.compile(f"[{pattern}]+")
+        for first, text in _strings():
+            for match in runs.finditer(text):
+                found[first + match.start() : first + match.end()] = number
+    return found
+
+
+@cache
+def character_kinds() -> np.ndarray:
+    """[0x110000] uint8, `MARK` to `UNDRAWABLE`, else 0.
+
+    The rule for characters without a shape of their own: tab and line ends set the text; other controls (Cc),
+    noncharacters and lone surrogates count as missing glyphs; format characters that Unicode calls
+    Default_Ignorable_Code_Point (joiners, bidi controls, variation selectors, soft hyphens, tags) do their work in
+    shaping, ordering and breaking, are not drawn and are never missing; private-use characters are drawn if the
+    asked-for font has them, and are never looked for elsewhere.
+    """
+    found = _table(
+        {
+            r"\p{Cc}\p{NChar}": UNDRAWABLE,
+            r"\p{Co}": PRIVATE,
+            r"\p{Default_Ignorable_Code_Point}": IGNORABLE,
+            r"\p{M}": MARK,
+            r"\p{Z}": SPACING,
+        }
+    )
+    found[0xD800:0xE000] = UNDRAWABLE
+    found[0xF0000:] = PRIVATE
+    found[0xFFFE::0x10000] = found[0xFFFF::0x10000] = UNDRAWABLE
+    # Braille's blank pattern has no dots.
+    found[0x2800] = SPACING
+    return found
+
+
+@cache
+def plain_scripts() -> np.ndarray:
+    """[0x110000] uint8: 0, or for a character that plain text may hold a number that tells scripts apart.
+
+    Plain text is left to right in one font, and what a line break does at a space follows from the words on either
+    side: Latin, Greek and Cyrillic letters, digits, punctuation and symbols of no script (1). Left out are what bidi
+    reorders or removes, what may be an emoji, and the line break classes (UAX #14) that look further than that.
+    """
+    left_out = (
+        r"\p{Cc}\p{Cf}\p{bc=R}\p{bc=AL}\p{bc=AN}\p{bc=BN}\p{bc=B}\p{bc=S}\p{Emoji_Presentation}\p{Emoji_Modifier}"
+        r"\p{lb=NS}\p{lb=CJ}\p{lb=ID}\p{lb=EB}\p{lb=EM}\p{lb=RI}\p{lb=ZW}\p{lb=WJ}\p{lb=CB}\p{lb=SA}\p{lb=HL}\p{lb=GL}"
+        r"\p{lb=ZWJ}\p{lb=JL}\p{lb=JV}\p{lb=JT}\p{lb=H2}\p{lb=H3}\p{lb=XX}\p{lb=SG}\p{Variation_Selector}\p{Cn}"
+    )
+    found = _table(
+        {
+            left_out: 0,
+            r"\p{Script=Latin}": 2,
+            r"\p{Script=Greek}": 3,
+            r"\p{Script=Cyrillic}": 4,
+            r"\p{Script=Common}\p{Script=Inherited}": 1,
+        }
+    )
+    # Line ends end a line in any text.
+    found[[10, 11, 12, 13, 0x85, 0x2028, 0x2029]] = 1
+    found[0x3000:] = 0
+    return found
+
+
+@cache
+def may_be_emoji() -> np.ndarray:
+    """[0x110000] bool: the characters one of which every emoji holds."""
+    return _table({r"\p{Emoji_Presentation}\p{Emoji_Modifier}\uFE0F\p{RI}": 1}).astype(bool)
+
+
+# Emoji as UTS #51 has them: presented as pictures by themselves or by U+FE0F, with modifiers, keycaps, flags, tags and
+# joined by U+200D.
+_ELEMENT = (
+    r"(?:\p{RI}\p{RI}|[0-9#*]\uFE0F\u20E3"
+    r"|(?:\p{Emoji_Presentation}(?!\uFE0E)\uFE0F?|(?![0-9#*])\p{Emoji}(?:\uFE0F|(?=\p{Emoji_Modifier})))"
+    r"\p{Emoji_Modifier}?(?:[\U000E0020-\U000E007E]+\U000E007F)?)"
+)
+_EMOJI = regex.compile(rf"{_ELEMENT}(?:\u200D(?:{_ELEMENT}|\p{{Emoji}}))*")
+
+
+def find_emoji(text: str) -> list[tuple[int, int]]:
+    """The character ranges of the emoji that are to be shown as pictures (UTS #51), each one sequence."""
+    return [match.span() for match in _EMOJI.finditer(text)]

@@ -1,0 +1,213 @@
+"""The font stack: which font sets which character; the asked-for font first, then what else the machine has.
+
+The choice depends on the character, the text's language and the fonts installed alone, never on what was set before, so
+a text looks the same in every batch and process.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+import regex
+
+from gpurender.typeset.characters import CODES, IGNORABLE, PRIVATE, SPACING, UNDRAWABLE, character_kinds
+from gpurender.typeset.fonts import REGULAR, Font, FontFace, FontWarning, list_fonts
+from gpurender.typeset.harfbuzz import coverage
+
+__all__ = ["NONE", "REGIONS", "FontStack", "install_command"]
+
+UNKNOWN, NONE = -2, -1  # entries of a stack's tables: not asked for yet; no font has it
+
+# The forms of Han characters that pan-CJK fonts tell apart, by their families' endings; the first is the default.
+REGIONS = ("SC", "JP", "KR", "TC", "HK")
+
+# What a family's name has for characters whose Unicode names begin so; else the word itself ("DEVANAGARI LETTER KA").
+_CJK = frozenset(
+    {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH", "KANGXI"}
+)
+
+
+@lru_cache(maxsize=4096)
+def _coverage(file: str, face_index: int) -> np.ndarray | None:
+    """A face's code points, [K] uint32, rising; None, with a warning, for a file that cannot be read."""
+    try:
+        found = coverage(Path(file).read_bytes(), face_index)
+    except OSError as error:
+        warnings.warn(f"font file {file!r} cannot be read ({error.strerror}); passed over", FontWarning, stacklevel=2)
+        return None
+    if not len(found):
+        warnings.warn(f"font file {file!r} holds no characters or is broken; passed over", FontWarning, stacklevel=2)
+        return None
+    return found
+
+
+# Families that draw a box for every character, or that hold other shapes than their code points say (Computer Modern
+# as matplotlib carries it, with TeX's own encodings).
+_UNFIT = regex.compile(
+    r"\.?last ?resort.*|adobe (blank|notdef).*|stix(nonunicode|size.*)|dejavu .* display|cm(b|ex|mi|r|ss|sy|tt)10|.*(dingbats|symbol) *mt",
+    regex.I,
+)
+
+
+@cache
+def _installed() -> tuple[FontFace, ...]:
+    """One upright face of usual weight for each family installed."""
+    found: dict[str, FontFace] = {}
+    for face in list_fonts():
+        if face.style.lower() in REGULAR and not _UNFIT.fullmatch(face.family):
+            found.setdefault(face.family, face)
+    return tuple(found.values())
+
+
+class FontStack:
+    """The fonts of one typesetter, opened when first needed.
+
+    Args:
+        face: The font that was asked for; what it has is always set in it.
+        size: px per em.
+        fallback: The faces that come after it, in order; None for every family installed: DejaVu Sans, then those named
+            after the character's script, of the same kind (sans, serif, mono) as the font, Noto before others.
+
+    Attributes:
+        fonts: The fonts opened so far; a font's number is its place here, and 0 is the one asked for.
+        pointers: [fonts] int64, HarfBuzz's, for compiled code.
+    """
+
+    def __init__(self, face: FontFace, size: float, fallback: Sequence[FontFace] | None) -> None:
+        self.size = size
+        self.fonts = [Font(face, size)]
+        self.pointers = np.array([self.fonts[0].shaper.pointer], np.int64)
+        self._numbers: dict[FontFace, int] = {face: 0}
+        self._fallback = fallback
+        self._generic = _generic(face.family)
+        self._orders: dict[tuple[str, int], tuple[FontFace, ...]] = {}
+        self._tables: dict[int, np.ndarray] = {}
+        self._union: np.ndarray | None = None  # [0x110000] bool: whether any face claims the code point
+        self._emoji: int | None = None
+
+    def choose(self, codes: np.ndarray, region: int) -> np.ndarray:
+        """The number of the font that sets each of the code points, [K] int16; `NONE` where there is none.
+
+        Args:
+            codes: [K] uint32.
+            region: Of Han characters, an index into `REGIONS`.
+        """
+        table = self._tables.get(region)
+        if table is None:
+            table = self._tables[region] = np.full(CODES, UNKNOWN, np.int16)
+        found = table[codes]
+        if (found == UNKNOWN).any():
+            for code in np.unique(codes[found == UNKNOWN]).tolist():
+                table[code] = self._search(code, region)
+            found = table[codes]
+        return found
+
+    @property
+    def emoji(self) -> int:
+        """The number of the font that draws emoji as pictures; `NONE` if there is none."""
+        if self._emoji is None:
+            self._emoji = NONE
+            for face in self._faces():
+                if "emoji" in face.family.lower() and (number := self._open(face)) != NONE:
+                    if self.fonts[number].is_color:
+                        self._emoji = number
+                        break
+        return self._emoji
+
+    def _search(self, code: int, region: int) -> int:
+        kind = int(character_kinds()[code])
+        first = self.fonts[0]
+        if kind == UNDRAWABLE:
+            return NONE
+        if kind in (IGNORABLE, SPACING):
+            # HarfBuzz makes up what a font lacks of these.
+            return 0
+        if first.draws(code):
+            return 0
+        if kind == PRIVATE or (self._union is not None and not self._union[code]):
+            return NONE
+        for face in self._order(code, region):
+            covered = _coverage(face.file, face.face_index)
+            if covered is None or not _holds(covered, code):
+                continue
+            number = self._open(face)
+            if number == NONE or self.fonts[number].is_color:
+                continue
+            if self.fonts[number].draws(code):
+                return number
+            message = f"{face.family} ({face.file}) claims U+{code:04X} and draws nothing; passed over"
+            warnings.warn(message, FontWarning, stacklevel=4)
+        if self._union is None:
+            # Whatever else nobody has is known at once from here on.
+            self._union = np.zeros(CODES, bool)
+            for face in self._faces():
+                covered = _coverage(face.file, face.face_index)
+                if covered is not None:
+                    self._union[covered] = True
+        return NONE
+
+    def _faces(self) -> Sequence[FontFace]:
+        return _installed() if self._fallback is None else self._fallback
+
+    def _order(self, code: int, region: int) -> tuple[FontFace, ...]:
+        if self._fallback is not None:
+            return tuple(self._fallback)
+        word = unicodedata.name(chr(code), "").partition(" ")[0]
+        word = "CJK" if word in _CJK else word
+        order = self._orders.get((word, region))
+        if order is None:
+            order = tuple(sorted(_installed(), key=lambda face: self._rank(face, word.lower(), region)))
+            self._orders[word, region] = order
+        return order
+
+    def _rank(self, face: FontFace, word: str, region: int) -> tuple[object, ...]:
+        words = face.family.split()
+        return (
+            face.family != "DejaVu Sans",
+            not word or word not in face.family.lower().split(),
+            _generic(face.family) != self._generic,
+            words[0] != "Noto",
+            "Noto Sans" not in face.family,
+            # Of a pan-CJK font, the region's forms.
+            REGIONS.index(words[-1]) != region if words[-1] in REGIONS else False,
+            len(words),
+            face.family,
+            face.file,
+        )
+
+    def _open(self, face: FontFace) -> int:
+        number = self._numbers.get(face)
+        if number is None:
+            try:
+                self.fonts.append(Font(face, self.size))
+            except ValueError as error:
+                warnings.warn(f"{error}; passed over", FontWarning, stacklevel=5)
+                self._numbers[face] = NONE
+                return NONE
+            number = self._numbers[face] = len(self.fonts) - 1
+            self.pointers = np.array([font.shaper.pointer for font in self.fonts], np.int64)
+        return number
+
+
+def _holds(covered: np.ndarray, code: int) -> bool:
+    place = int(np.searchsorted(covered, code))
+    return place < len(covered) and int(covered[place]) == code
+
+
+def _generic(family: str) -> str:
+    words = family.lower().split()
+    return "mono" if "mono" in words else "serif" if "serif" in words or "naskh" in words else "sans"
+
+
+def install_command() -> str:
+    """The command that installs fonts for what is missing, on the kind of machine this is."""
+    import sys
+
+    if sys.platform == "darwin":
+        return "brew install --cask font-noto-sans-cjk font-noto-emoji"
+    return "apt-get install -y --no-install-recommends fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"

@@ -1,0 +1,215 @@
+"""What each character of a text that is not plain is set with: its font, script, direction, and the breaks before it.
+
+Plain text (see `characters.plain_scripts`) needs none of this, and is told by one table look-up a character.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import regex
+from numba import njit
+
+from gpurender.typeset.bidi import bidi_classes, needs_bidi, resolve_levels
+from gpurender.typeset.breaks import line_breaks
+from gpurender.typeset.characters import (
+    CODES,
+    IGNORABLE,
+    MARK,
+    character_kinds,
+    find_emoji,
+    may_be_emoji,
+    plain_scripts,
+)
+from gpurender.typeset.fallback import NONE, REGIONS, FontStack
+from gpurender.typeset.harfbuzz import COMMON, INHERITED, UNKNOWN, compose, nominal_glyph, script_of
+from gpurender.typeset.maths import find_formulas
+from gpurender.typeset.shape import COMPLEX, LEVEL, NO_FONT, OTHER_SCRIPT, Runs
+
+__all__ = ["Analyzer"]
+
+_UNASKED = 255  # in a table of plain characters: whether the font draws it is not known yet
+LRI, PDI = 0x2066, 0x2069
+
+# What stands as it is in right-to-left text, beside formulas: code in backticks, and URLs up to the last character that
+# is not punctuation of the sentence around them.
+_VERBATIM = regex.compile(
+    r"^[ \t]*(?P<fence>```+|~~~+)[^\n]*\n(?:.*\n)*?[ \t]*(?P=fence)|(?P<tick>`+)(?!`)[^\n]+?(?<!`)(?P=tick)(?!`)"
+    r"|\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>\"']*[^\s<>\"'.,;:!?،؛؟)\]}]|\b[\w.+-]+@[\w-]+\.[\w.-]*\w",
+    regex.MULTILINE | regex.IGNORECASE,
+)
+
+
+@njit(cache=True, nogil=True)
+def _find_complex(codes, starts, plain, found, unasked):
+    """Tell which texts are not plain; returns how many code points of the table were not known, and are in `unasked`.
+
+    A word of two scripts, which is to be shaped as two, is not plain.
+    """
+    count = 0
+    for n in range(len(starts) - 1):
+        script = 1
+        found[n] = False
+        # Unsigned indexes need no check for negative ones.
+        for i in range(np.uint64(starts[n]), np.uint64(starts[n + 1])):
+            code = codes[i]
+            kind = plain[code]
+            if kind == script:
+                continue
+            if kind == 1:
+                if code <= 32:
+                    script = 1
+                continue
+            if kind == _UNASKED:
+                unasked[count] = code
+                count += 1
+                continue
+            if kind == 0 or (script != 1 and kind != script):
+                found[n] = True
+                break
+            script = kind
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks):
+    """Run keys from the characters' own fonts: clusters stay in one font where one has all of it."""
+    for n in chosen:
+        script, flip = np.uint32(COMMON), np.uint32(0)
+        base = starts[n]
+        for i in range(starts[n], starts[n + 1]):
+            code = codes[i]
+            kind = kinds[code]
+            if code <= 32 or code == 0x85 or code == 0x2028 or code == 0x2029:
+                script, flip = np.uint32(COMMON), np.uint32(0)
+            elif i > base and (kind == MARK or kind == IGNORABLE) and codes[i - 1] > 32:
+                before = fonts[i - 1]
+                breaks[i] |= 2
+                if kind == IGNORABLE:
+                    fonts[i] = before
+                elif before >= 0 and fonts[i] != before:
+                    whole = compose(codes[i - 1], code)
+                    if nominal_glyph(pointers[before], code) or (whole and nominal_glyph(pointers[before], whole)):
+                        fonts[i] = before
+                    elif fonts[i] >= 0:
+                        # The mark's font for all of the cluster, if it has it.
+                        first = i - 1
+                        while first > base and kinds[codes[first]] == MARK:
+                            first -= 1
+                        shared = True
+                        for k in range(first, i):
+                            shared = shared and nominal_glyph(pointers[fonts[i]], codes[k]) != 0
+                        if shared:
+                            for k in range(first, i):
+                                fonts[k] = fonts[i]
+                                keys[k] = (keys[k] & ~np.uint32(NO_FONT)) | np.uint32(fonts[i])
+            own = script_of(code)
+            if own != COMMON and own != INHERITED and own != UNKNOWN and own != script:
+                if script != COMMON:
+                    flip ^= np.uint32(OTHER_SCRIPT)
+                script = own
+            font = np.uint32(fonts[i]) if fonts[i] >= 0 else np.uint32(NO_FONT)
+            keys[i] = font | (np.uint32(levels[i]) << np.uint32(LEVEL)) | flip | np.uint32(COMPLEX)
+
+
+class Analyzer:
+    """Tells plain texts from others, and works out the others' runs.
+
+    Args:
+        stack: The fonts to choose from.
+        language: A BCP 47 tag, or none: then Han characters take Japanese forms in a text with kana, Korean ones in a
+            text with Hangul, else simplified Chinese ones.
+    """
+
+    def __init__(self, stack: FontStack, language: str) -> None:
+        self.stack = stack
+        self._region = _region(language)
+        scripts = plain_scripts()
+        self._scripts = scripts
+        self.plain = np.where(scripts > 0, np.uint8(_UNASKED), np.uint8(0))
+        self.plain[[10, 11, 12, 13, 32, 0x85, 0x2028, 0x2029]] = 1
+
+    def __call__(self, texts: Sequence[str], codes: np.ndarray, starts: np.ndarray) -> Runs:
+        """Work out the runs of N texts.
+
+        Args:
+            texts: N strings.
+            codes: [K] uint32, their code points.
+            starts: [N + 1] int64, each text's first.
+        """
+        found = np.zeros(len(texts), bool)
+        unasked = np.empty(len(codes), np.uint32)
+        while count := _find_complex(codes, starts, self.plain, found, unasked):
+            new = np.unique(unasked[:count])
+            self.plain[new] = np.where(self.stack.choose(new, 0) == 0, self._scripts[new], 0)
+        if not found.any():
+            nothing = np.empty(0, np.uint8)
+            return Runs(np.empty(0, np.uint32), nothing, nothing, nothing, found)
+        size = len(codes)
+        keys, fonts = np.zeros(size, np.uint32), np.zeros(size, np.int16)
+        levels, bases, breaks = (np.zeros(size, np.uint8) for _ in range(3))
+        chosen = np.flatnonzero(found)
+        for n in chosen.tolist():
+            part = slice(int(starts[n]), int(starts[n + 1]))
+            self._analyze(texts[n], codes[part], fonts[part], levels[part], bases[part], breaks[part])
+        _assign(codes, starts, chosen, character_kinds(), self.stack.pointers, levels, fonts, keys, breaks)
+        return Runs(keys, levels, bases, breaks, found)
+
+    def _analyze(
+        self, text: str, codes: np.ndarray, fonts: np.ndarray, levels: np.ndarray, bases: np.ndarray, breaks: np.ndarray
+    ) -> None:
+        """Fill in one text's fonts, levels and breaks."""
+        region = _detect(codes) if self._region is None else self._region
+        fonts[:] = self.stack.choose(codes, region)
+        if may_be_emoji()[codes].any() and self.stack.emoji != NONE:
+            for start, stop in find_emoji(text):
+                fonts[start:stop] = self.stack.emoji
+        ends = np.array(line_breaks(text), np.int64)
+        breaks[ends[:-1]] = 1
+        if needs_bidi(codes, bidi_classes()):
+            levels[:], bases[:] = _levels(text, codes)
+
+
+def _levels(text: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bidi levels and paragraph levels; what stands verbatim is one left-to-right isolate (UAX #9, HL4)."""
+    edges = list(_verbatim(text))
+    if not edges:
+        return resolve_levels(codes)
+    places = [edge for pair in edges for edge in pair]
+    isolated = np.insert(codes, places, [LRI, PDI] * len(edges))
+    levels, bases = resolve_levels(isolated.astype(np.uint32))
+    own = np.delete(np.arange(len(isolated)), np.array(places) + np.arange(len(places)))
+    return levels[own], bases[own]
+
+
+def _verbatim(text: str) -> Iterator[tuple[int, int]]:
+    """The ranges that stand as they are in any text: formulas, code, URLs; line by line, in order, none inside another."""
+    ranges = [(formula.start, formula.stop) for formula in find_formulas(text)]
+    ranges += [match.span() for match in _VERBATIM.finditer(text)]
+    at = 0
+    for start, stop in sorted(ranges, key=lambda r: (r[0], -r[1])):
+        if start < at:
+            continue
+        at = stop
+        # A line end closes every isolate.
+        for line in regex.finditer(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+", text, pos=start, endpos=stop):
+            yield line.span()
+
+
+def _region(language: str) -> int | None:
+    """The index into `REGIONS` that a language asks for."""
+    parts = language.lower().split("-")
+    if parts[0] == "zh":
+        traditional = "HK" if {"hk", "mo"} & set(parts) else "TC" if {"tw", "hant"} & set(parts) else "SC"
+        return REGIONS.index(traditional)
+    return {"ja": REGIONS.index("JP"), "ko": REGIONS.index("KR")}.get(parts[0])
+
+
+def _detect(codes: np.ndarray) -> int:
+    """The index into `REGIONS` that a text's other characters speak for."""
+    if ((codes >= 0x3041) & (codes <= 0x30FF)).any():
+        return REGIONS.index("JP")
+    if ((codes >= 0xAC00) & (codes <= 0xD7A3)).any():
+        return REGIONS.index("KR")
+    return 0
