@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ EPILOG = """examples:
   gpurender lomo prompts.jsonl -o out
   gpurender lomo a.jsonl b.jsonl -o out --ratio 1 --position suffix --workers 4
   gpurender render "Hello, world" -o page.png
-  gpurender fonts"""
+  gpurender fonts --text "Hello, 你好"
+"""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,9 +33,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    page = argparse.ArgumentParser(add_help=False)
-    group = page.add_argument_group("the page")
+    face = argparse.ArgumentParser(add_help=False)
+    group = face.add_argument_group("the fonts")
     group.add_argument("--font", default="DejaVu Sans", help="family, file, sans, serif or monospace (%(default)s)")
+    group.add_argument(
+        "--fallback",
+        action="append",
+        metavar="FONT",
+        help="for what the font lacks, instead of whatever is installed; may be given again; 'none' for no other font",
+    )
+    group.add_argument(
+        "--language", default="", metavar="TAG", help="BCP 47 tag (ja, zh-Hant); by default the text's letters tell"
+    )
+
+    page = argparse.ArgumentParser(add_help=False, parents=[face])
+    group = page.add_argument_group("the page")
     group.add_argument("--size", type=float, default=20, metavar="PX", help="font size (%(default)s)")
     group.add_argument("--line-height", type=int, default=22, metavar="PX", help="baseline to baseline (%(default)s)")
     group.add_argument("--width", type=int, default=768, metavar="PX", help="where lines wrap (%(default)s)")
@@ -83,7 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("-o", "--out", required=True, metavar="PNG", help="file to write")
     render.set_defaults(run=_render)
 
-    fonts = commands.add_parser("fonts", help="list the fonts that are found")
+    fonts = commands.add_parser(
+        "fonts",
+        parents=[face],
+        help="list the fonts that are found, or which of them set a text",
+        description="Without --text: every font that is found, by family and style. With it: which font sets which "
+        "characters, and those that none has, with the command that installs what is missing.",
+    )
+    fonts.add_argument("--text", help="a text, or - for standard input")
     fonts.set_defaults(run=_fonts)
     return parser
 
@@ -105,7 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return int(arguments.run(arguments))
+        with warnings.catch_warnings():
+            # One line each, without the place in our code that found it.
+            warnings.showwarning = lambda message, *_, **__: print(f"gpurender: warning: {message}", file=sys.stderr)
+            return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -124,6 +148,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _fallback(arguments: argparse.Namespace) -> list[str] | None:
+    return None if arguments.fallback is None else [name for name in arguments.fallback if name != "none"]
+
+
 def _typesetter(arguments: argparse.Namespace) -> Typesetter:
     from gpurender.typeset import Typesetter
 
@@ -132,6 +160,8 @@ def _typesetter(arguments: argparse.Namespace) -> Typesetter:
         size=arguments.size,
         line_height=arguments.line_height,
         width=arguments.width,
+        fallback=_fallback(arguments),
+        language=arguments.language,
         on_missing=arguments.on_missing,
         max_pixels=arguments.max_pixels,
     )
@@ -176,14 +206,17 @@ def _lomo(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _text(arguments: argparse.Namespace) -> str:
+    if arguments.text == "-" and sys.stdin is None:
+        raise ValueError("there is no standard input to read")
+    return sys.stdin.read() if arguments.text == "-" else str(arguments.text)
+
+
 def _render(arguments: argparse.Namespace) -> int:
     from gpurender.kernels import default_device
     from gpurender.raster import Renderer, encode_png
 
-    if arguments.text == "-" and sys.stdin is None:
-        raise ValueError("there is no standard input to read")
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text
-    layout = _typesetter(arguments)(text)
+    layout = _typesetter(arguments)(_text(arguments))
     for diagnostic in layout.diagnostics:
         if diagnostic.kind == "oversize":
             raise ValueError(diagnostic.message)
@@ -196,8 +229,20 @@ def _render(arguments: argparse.Namespace) -> int:
 
 
 def _fonts(arguments: argparse.Namespace) -> int:
+    from gpurender.typeset import Typesetter
+    from gpurender.typeset.fallback import install_command
     from gpurender.typeset.fonts import list_fonts
 
+    if arguments.text is not None:
+        typesetter = Typesetter(font=arguments.font, fallback=_fallback(arguments), language=arguments.language)
+        for font, characters in typesetter.font_uses(_text(arguments)):
+            if font is not None:
+                kind = ", as pictures" if font.is_color else ""
+                print(f"{font.name} ({len(characters)}{kind})\t{characters}\t{font.key.file}")
+                continue
+            codes = " ".join(f"U+{ord(c):04X}" for c in characters)
+            print(f"no font ({len(characters)})\t{codes}\tto install more fonts: {install_command()}")
+        return 0
     for face in list_fonts():
         number = f" (face {face.face_index})" if face.face_index else ""
         print(f"{face.family} {face.style}\t{face.file}{number}")

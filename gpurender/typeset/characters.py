@@ -22,7 +22,7 @@ __all__ = [
 
 CODES = 0x110000
 # Everything with a property of interest lies in planes 0, 1, 2, 3 and 14.
-_BLOCKS = (range(0, 0xD800), range(0xE000, 0x40000), range(0xE0000, 0xE1000))
+_BLOCKS = (range(0xD800), range(0xE000, 0x40000), range(0xE0000, 0xE1000))
 
 # Kinds of characters, for choosing fonts.
 # MARK: extends the character before it. IGNORABLE: draws nothing and takes no room unless shaping asks for it.
@@ -37,7 +37,7 @@ def _strings() -> tuple[tuple[int, str], ...]:
 
 
 def _table(properties: dict[str, int]) -> np.ndarray:
-    """[0x110000] uint8: the number given to the first of the properties (regex character classes) that holds, else 0."""
+    """[0x110000] uint8: the number of the first of the properties (regex character classes) that holds, else 0."""
     found = np.zeros(CODES, np.uint8)
     # The first is written last.
     for pattern, number in reversed(properties.items()):

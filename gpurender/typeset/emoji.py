@@ -1,4 +1,4 @@
-"""Colour glyphs as pictures: bitmaps that a font carries as PNG files, scaled by Pillow, or paint, drawn by HarfBuzz."""
+"""Colour glyphs as pictures: PNG files that a font carries, scaled by Pillow, or paint, drawn by HarfBuzz."""
 
 from __future__ import annotations
 

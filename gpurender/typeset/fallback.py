@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -49,7 +49,8 @@ def _coverage(file: str, face_index: int) -> np.ndarray | None:
 # Families that draw a box for every character, or that hold other shapes than their code points say (Computer Modern
 # as matplotlib carries it, with TeX's own encodings).
 _UNFIT = regex.compile(
-    r"\.?last ?resort.*|adobe (blank|notdef).*|stix(nonunicode|size.*)|dejavu .* display|cm(b|ex|mi|r|ss|sy|tt)10|.*(dingbats|symbol) *mt",
+    r"\.?last ?resort.*|adobe (blank|notdef).*|stix(nonunicode|size.*)|dejavu .* display|cm(b|ex|mi|r|ss|sy|ti|tt)10"
+    r"|.*(dingbats|symbol) *mt",
     regex.I,
 )
 
@@ -113,10 +114,10 @@ class FontStack:
         if self._emoji is None:
             self._emoji = NONE
             for face in self._faces():
-                if "emoji" in face.family.lower() and (number := self._open(face)) != NONE:
-                    if self.fonts[number].is_color:
-                        self._emoji = number
-                        break
+                number = self._open(face) if "emoji" in face.family.lower() else NONE
+                if number != NONE and self.fonts[number].is_color:
+                    self._emoji = number
+                    break
         return self._emoji
 
     def _search(self, code: int, region: int) -> int:

@@ -142,12 +142,16 @@ def _end_line(t, g, soft, stop, words, begins, spaces, breaks, origin, entries, 
                 k += 1
             if k < end:
                 return t, k
-        elif ((entries[word, FLAGS] & BREAKABLE) or len(breaks) > 0) and t + 1 < stop and words[t + 1] >= 0:
-            if _before(t + 1, words, begins, spaces, breaks, origin, entries) != OPPORTUNITY:
-                # What is glued to this word may take a part of it to the next line.
-                for i in range(k + 1, end):
-                    if _within(i, begins[t], breaks, origin, glyphs) == OPPORTUNITY:
-                        best_t, best_g = t, i
+        elif (
+            ((entries[word, FLAGS] & BREAKABLE) or len(breaks) > 0)
+            and t + 1 < stop
+            and words[t + 1] >= 0
+            and _before(t + 1, words, begins, spaces, breaks, origin, entries) != OPPORTUNITY
+        ):
+            # What is glued to this word may take a part of it to the next line.
+            for i in range(k + 1, end):
+                if _within(i, begins[t], breaks, origin, glyphs) == OPPORTUNITY:
+                    best_t, best_g = t, i
         x = origin_x + entries[word, ADVANCE]
         t += 1
     return t, np.int64(-1)

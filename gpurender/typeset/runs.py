@@ -14,7 +14,6 @@ from numba import njit
 from gpurender.typeset.bidi import bidi_classes, needs_bidi, resolve_levels
 from gpurender.typeset.breaks import line_breaks
 from gpurender.typeset.characters import (
-    CODES,
     IGNORABLE,
     MARK,
     character_kinds,
@@ -83,7 +82,7 @@ def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks)
             kind = kinds[code]
             if code <= 32 or code == 0x85 or code == 0x2028 or code == 0x2029:
                 script, flip = np.uint32(COMMON), np.uint32(0)
-            elif i > base and (kind == MARK or kind == IGNORABLE) and codes[i - 1] > 32:
+            elif i > base and kind in (MARK, IGNORABLE) and codes[i - 1] > 32:
                 before = fonts[i - 1]
                 breaks[i] |= 2
                 if kind == IGNORABLE:
@@ -184,7 +183,7 @@ def _levels(text: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _verbatim(text: str) -> Iterator[tuple[int, int]]:
-    """The ranges that stand as they are in any text: formulas, code, URLs; line by line, in order, none inside another."""
+    """The ranges that stand as they are in any text, formulas, code, URLs: line by line, in order, none nested."""
     ranges = [(formula.start, formula.stop) for formula in find_formulas(text)]
     ranges += [match.span() for match in _VERBATIM.finditer(text)]
     at = 0

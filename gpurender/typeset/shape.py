@@ -38,9 +38,9 @@ MISSING, ENDLESS, BREAKABLE, GLUED, GLUES, DASH_FIRST, DASH_LAST = 1, 2, 4, 8, 1
 LONGEST = 2**30  # 1/64 px: more than any page that can be rendered holds
 _EM_DASH = 0x2014  # the only character of class B2 in plain text
 
-# A run key: what a part of a word is set with. The number of its font (NO_FONT for what has none) in the low bits, its
-# bidi level (7 bits, the lowest its direction), one bit that tells neighbouring scripts apart, and one that it stands in
-# a text that is not plain.
+# A run key: what a part of a word is set with. The number of its font (NO_FONT for what has none), its bidi level (7
+# bits, the lowest its direction), one bit that tells neighbouring scripts apart, and one that says that it stands in a
+# text that is not plain.
 NO_FONT = 0xFFFF
 LEVEL = 16  # bits to shift
 RTL, OTHER_SCRIPT, COMPLEX = 1 << LEVEL, 1 << 23, 1 << 24

@@ -16,7 +16,7 @@ from gpurender.typeset.harfbuzz import language_pointer
 from gpurender.typeset.layout import Diagnostic, Layout, with_own_fonts
 from gpurender.typeset.paragraph import OVERSIZE, Color, PageStyle, set_pages
 from gpurender.typeset.runs import Analyzer
-from gpurender.typeset.shape import FLAGS, MISSING, Tokens, WordCache
+from gpurender.typeset.shape import FLAGS, MISSING, NO_FONT, Tokens, WordCache
 
 __all__ = ["MissingGlyphError", "Typesetter"]
 
@@ -154,6 +154,22 @@ class Typesetter:
             layout.fonts = ()
         layout.diagnostics = tuple(sorted(self._diagnose(texts, tokens, notes)))
         return layout
+
+    def font_uses(self, text: str) -> list[tuple[Font | None, str]]:
+        """Which font sets which characters of a text, each character once, white space left out.
+
+        In the order in which the text needs them; last, with None, the characters that no font has.
+        """
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        runs = self._analyzer([text], codes, np.array([0, len(text)]))
+        numbers = (runs.keys & NO_FONT).tolist() or [0] * len(text)
+        found: dict[int, dict[str, None]] = {}
+        for character, number in zip(text, numbers, strict=True):
+            if not character.isspace():
+                found.setdefault(number, {})[character] = None
+        lost = found.pop(NO_FONT, None)
+        uses: list[tuple[Font | None, str]] = [(self.stack.fonts[i], "".join(found[i])) for i in found]
+        return [*uses, (None, "".join(lost))] if lost else uses
 
     def font_names(self, layout: Layout, pages: range) -> list[str]:
         """The names of the fonts that some successive pages of one of its layouts are set in; of emoji too."""

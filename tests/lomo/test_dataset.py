@@ -159,7 +159,7 @@ def test_strict_stops_at_the_first(tmp_path):
 
 
 def test_on_missing_error_stops_and_leaves_a_valid_folder(tmp_path):
-    line = '{"id": "zh", "messages": [{"role": "user", "content": "\\u0378"}]}'.encode()
+    line = b'{"id": "zh", "messages": [{"role": "user", "content": "\\u0378"}]}'
     source = write_prompts(tmp_path / "a.jsonl", 200, line)
     with pytest.raises(ValueError, match="record zh: no font has a glyph"):
         write_dataset([source], tmp_path / "out", lomo=LoMo(ratio=1, typesetter=Typesetter(on_missing="error")))

@@ -18,7 +18,7 @@ LINES = [
 
 
 def whole_line(font, text):
-    """HarfBuzz's glyph ids and places (1/64 px) for a line, spaces left out; by uharfbuzz, which we do not go through."""
+    """HarfBuzz's glyph ids and places (1/64 px) for a line, spaces left out; by uharfbuzz's own objects."""
     shaper = uharfbuzz.Font(uharfbuzz.Face(uharfbuzz.Blob.from_file_path(font.key.file), font.key.face_index))
     shaper.scale = (round(font.key.size * 64),) * 2
     buffer = uharfbuzz.Buffer()
