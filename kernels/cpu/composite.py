@@ -157,8 +157,8 @@ def composite(
             base = starts[n] + c * plane
             end = starts[n + 1]
             out[base : base + plane] = backgrounds[n, c]
-            # While these pixels are painted, as many of those that follow are fetched, some with every glyph: in a
-            # batch larger than the core's own cache this takes 3 us of 13 from a page.
+            # While these pixels are painted, as many of those that follow are fetched, some with every glyph: of 64
+            # pages in a buffer a page takes 12 us instead of 16, and 14 instead of 27 if two buffers take turns.
             soon, share = base + plane, plane // max(1, glyph_starts[n + 1] - glyph_starts[n]) + 1
             limit = min(soon + min(plane, AHEAD), starts[-1])
 
