@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from gpurender.kernels import check
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +86,6 @@ class Pictures(NamedTuple):
     starts: Array  # [N + 1] int64: each page's first picture
 
 
-_LARGEST = 2**31  # rows and columns of a bitmap
 _I32, _I64, _U8 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
 _DTYPES: dict[type, tuple[np.dtype[Any], ...]] = {
     Canvas: (_I32, _I64, _U8),
@@ -93,6 +93,17 @@ _DTYPES: dict[type, tuple[np.dtype[Any], ...]] = {
     Bitmaps: (_U8, _I64),
     Rules: (_I32, _U8, _I64),
     Pictures: (_I32, _U8, _I64, _I64),
+}
+_FAULTS = {
+    check.NEGATIVE_SIZES: "Canvas.sizes must not be negative",
+    check.CANVAS_STARTS: "Canvas.starts must be the running sum of the pages' bytes, from 0",
+    check.GLYPH_STARTS: "Glyphs.starts must rise from 0 to {glyphs}",
+    check.RULE_STARTS: "Rules.starts must rise from 0 to {rules}",
+    check.PICTURE_STARTS: "Pictures.starts must rise from 0 to {pictures}",
+    check.SLOTS: "Glyphs.slots must lie in [0, {bitmaps})",
+    check.BITMAPS: "Bitmaps.slots must hold, inside coverage: first byte, rows, columns, and a stride of at least as "
+    "many, a multiple of 16",
+    check.PICTURES: "Pictures must lie inside pixels",
 }
 
 
@@ -157,96 +168,73 @@ def composite(
     """
     device = "cpu" if isinstance(out, np.ndarray) else str(out.device)
     chosen = choose_backend(backend, device)
-    groups = (canvas, glyphs, bitmaps, rules, pictures)
-    _check(out, *groups)
-    convert = _to_numpy if chosen == "cpu" else _to_tensor
+    arrays = (_look(out), *_check(out, canvas, glyphs, bitmaps, rules, pictures))
     implementation = import_module(f"gpurender.kernels.{chosen}.composite").composite
-    arrays = (convert(array) for group in groups for array in group)
-    implementation(convert(out), *arrays)
+    implementation(*(arrays if chosen == "cpu" else map(_to_tensor, arrays)))
     return out
-
-
-def _to_numpy(array: Array) -> np.ndarray:
-    return np.ascontiguousarray(array if isinstance(array, np.ndarray) else array.numpy())
 
 
 def _to_tensor(array: Array) -> Tensor:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array.contiguous()
+    return torch.from_numpy(array) if isinstance(array, np.ndarray) else array
 
 
-def _check(out: Array, *groups: Any) -> None:
-    """Raise for what would make a backend read or write out of bounds."""
+def _check(out: Array, *groups: Any) -> list[Any]:
+    """The groups' arrays as :func:`_look` has them; raise for what would make a backend read or write out of bounds."""
+    arrays = []
     for group in groups:
         for name, array, dtype in zip(group._fields, group, _DTYPES[type(group)], strict=True):
+            # The common case first: 17 arrays a call.
+            if type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous:
+                arrays.append(array)
+                continue
             if not _has_dtype(array, dtype):
                 raise TypeError(f"{type(group).__name__}.{name} must be an array of {dtype}, not {_describe(array)}")
             if isinstance(array, np.ndarray) and min(array.strides, default=0) < 0:
                 raise ValueError(f"{type(group).__name__}.{name} must not run backwards")
+            arrays.append(_look(array))
     if not _has_dtype(out, _U8) or out.ndim != 1:
         raise TypeError(f"out must be a flat uint8 array, not {_describe(out)}")
     if isinstance(out, np.ndarray) and not (out.flags.c_contiguous and out.flags.writeable):
         raise ValueError("out must be contiguous and writeable")
-    canvas, glyphs, bitmaps, rules, pictures = (type(group)(*map(_look, group)) for group in groups)
-    if canvas.backgrounds.ndim != 2 or canvas.backgrounds.shape[1] not in (1, 3):
-        raise ValueError(f"Canvas.backgrounds must be [N, 1] or [N, 3], not {list(canvas.backgrounds.shape)}")
-    pages, channels = canvas.backgrounds.shape
-    shapes = (
-        ("Canvas.sizes", canvas.sizes, (pages, 2)),
-        ("Canvas.starts", canvas.starts, (pages + 1,)),
-        ("Glyphs.xy", glyphs.xy, (len(glyphs.slots), 2)),
-        ("Glyphs.colors", glyphs.colors, (len(glyphs.slots), channels)),
-        ("Glyphs.starts", glyphs.starts, (pages + 1,)),
-        ("Bitmaps.slots", bitmaps.slots, (len(bitmaps.slots), 4)),
-        ("Rules.boxes", rules.boxes, (len(rules.boxes), 4)),
-        ("Rules.colors", rules.colors, (len(rules.boxes), channels)),
-        ("Rules.starts", rules.starts, (pages + 1,)),
-        ("Pictures.boxes", pictures.boxes, (len(pictures.at), 4)),
-        ("Pictures.starts", pictures.starts, (pages + 1,)),
-    )
-    for name, array, shape in shapes:
-        if array.shape != shape:
-            raise ValueError(f"{name} must have shape {list(shape)}, not {list(array.shape)}")
-    lengths = np.multiply(canvas.sizes[:, 0], canvas.sizes[:, 1], dtype=np.int64) * channels
-    if canvas.sizes.size and canvas.sizes.min() < 0:
-        raise ValueError("Canvas.sizes must not be negative")
-    if canvas.starts[0] != 0 or not np.array_equal(canvas.starts[1:], lengths.cumsum()):
-        raise ValueError("Canvas.starts must be the running sum of the pages' bytes, from 0")
-    if len(out) < canvas.starts[-1]:
-        raise ValueError(f"out has {len(out)} bytes; the pages need {canvas.starts[-1]}")
-    for name, starts, items in (
-        ("Glyphs", glyphs.starts, len(glyphs.slots)),
-        ("Rules", rules.starts, len(rules.boxes)),
-        ("Pictures", pictures.starts, len(pictures.at)),
-    ):
-        if starts[0] != 0 or starts[-1] != items or (starts[1:] < starts[:-1]).any():
-            raise ValueError(f"{name}.starts must rise from 0 to {items}")
-    if len(glyphs.slots) and not 0 <= glyphs.slots.min() <= glyphs.slots.max() < len(bitmaps.slots):
-        raise ValueError(f"Glyphs.slots must lie in [0, {len(bitmaps.slots)})")
-    first, rows, columns, stride = bitmaps.slots.T
-    if len(first) and (
-        bitmaps.slots.min() < 0
-        or (stride & 15).any()
-        or (columns > stride).any()
-        or (stride > _LARGEST).any()
-        or (rows > _LARGEST).any()
-        or (first + rows * stride).max() > len(bitmaps.coverage)
-    ):
-        raise ValueError(
-            "Bitmaps.slots must hold, inside coverage: first byte, rows, columns, and a stride of at least as many, "
-            "a multiple of 16"
-        )
-    if len(pictures.at):
-        areas = np.multiply(pictures.boxes[:, 2], pictures.boxes[:, 3], dtype=np.int64)
-        ends = pictures.at + (channels + 1) * areas
-        if pictures.boxes[:, 2:].min() < 0 or pictures.at.min() < 0 or ends.max() > len(pictures.pixels):
-            raise ValueError("Pictures must lie inside pixels")
+    sizes, canvas_starts, backgrounds, _, glyph_slots, _, glyph_starts, coverage, slots, *rest = arrays
+    rule_boxes, _, rule_starts, picture_boxes, pixels, picture_at, picture_starts = rest
+    if backgrounds.ndim != 2 or backgrounds.shape[1] not in (1, 3):
+        raise ValueError(f"Canvas.backgrounds must be [N, 1] or [N, 3], not {list(backgrounds.shape)}")
+    pages, channels = backgrounds.shape
+    glyphs, bitmaps, rules, pictures = len(glyph_slots), len(slots), len(rule_boxes), len(picture_at)
+    shapes = [
+        *((pages, 2), (pages + 1,), (pages, channels)),
+        *((glyphs, 2), (glyphs,), (glyphs, channels), (pages + 1,)),
+        *((len(coverage),), (bitmaps, 4)),
+        *((rules, 4), (rules, channels), (pages + 1,)),
+        *((pictures, 4), (len(pixels),), (pictures,), (pages + 1,)),
+    ]
+    if [array.shape for array in arrays] != shapes:
+        names = (f"{type(group).__name__}.{name}" for group in groups for name in group._fields)
+        for name, array, shape in zip(names, arrays, shapes, strict=True):
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {list(shape)}, not {list(array.shape)}")
+    fault = check.find_fault(
+        sizes, channels, canvas_starts,
+        glyph_slots, glyph_starts, slots, len(coverage),
+        rules, rule_starts,
+        picture_boxes, picture_at, picture_starts, len(pixels),
+    )  # fmt: skip
+    if fault:
+        raise ValueError(_FAULTS[fault].format(glyphs=glyphs, bitmaps=bitmaps, rules=rules, pictures=pictures))
+    if len(out) < canvas_starts[-1]:
+        raise ValueError(f"out has {len(out)} bytes; the pages need {canvas_starts[-1]}")
+    return arrays
 
 
 def _look(array: Array) -> Any:
-    """An array for a look at its values: numpy's where it lies on the CPU; pixels on a device are not looked into."""
-    return array.numpy() if not isinstance(array, np.ndarray) and array.device.type == "cpu" else array
+    """The array contiguous, and numpy's where it lies on the CPU; pixels on a device are not looked into."""
+    if isinstance(array, np.ndarray):
+        return np.ascontiguousarray(array)
+    array = array.contiguous()
+    return array.numpy() if array.device.type == "cpu" else array
 
 
 def _has_dtype(array: Any, dtype: np.dtype[Any]) -> bool:

@@ -34,23 +34,25 @@ def _look_up(xy, fonts, ids, bases, ends, table, bearings, out_xy, out_slots, mi
     Returns -1 - g if glyph g is none of its font's.
     """
     count = 0
-    for g in range(len(ids)):
+    # Unsigned indices: numba would look whether signed ones count from the end.
+    for g in range(np.uint64(len(ids))):
         quarter = (xy[g, 0] + 8) >> 4
-        if fonts[g] >= len(bases):
-            return -1 - g
-        entry = bases[fonts[g]] + (np.int64(ids[g]) << 2) + (quarter & 3)
-        if entry >= ends[fonts[g]]:
-            return -1 - g
-        slot = table[entry]
+        font = np.uint64(fonts[g])
+        if font >= np.uint64(len(bases)):
+            return -1 - np.int64(g)
+        entry = bases[font] + (np.int64(ids[g]) << 2) + (quarter & 3)
+        if entry >= ends[font]:
+            return -1 - np.int64(g)
+        slot = table[np.uint64(entry)]
         if slot < 0:
             if slot == _ABSENT:
-                table[entry] = _SEEN
+                table[np.uint64(entry)] = _SEEN
                 missing[count] = g
                 count += 1
             continue
         out_slots[g] = slot
-        out_xy[g, 0] = (quarter >> 2) + bearings[slot, 0]
-        out_xy[g, 1] = ((xy[g, 1] + 32) >> 6) - bearings[slot, 1]
+        out_xy[g, 0] = (quarter >> 2) + bearings[np.uint64(slot), 0]
+        out_xy[g, 1] = ((xy[g, 1] + 32) >> 6) - bearings[np.uint64(slot), 1]
     return count
 
 
@@ -68,6 +70,11 @@ class Atlas:
         self.frozen = False
         self._faces: dict[FontKey, tuple[freetype.Face, int]] = {}
         self._table = np.empty(0, np.int32)
+        self._known: tuple[tuple[FontKey, ...], np.ndarray, np.ndarray] = (
+            (),
+            np.empty(0, np.int64),
+            np.empty(0, np.int64),
+        )
         self._coverage = np.zeros(1 << 16, np.uint8)
         self._used = 0
         self._slots = np.zeros((256, 4), np.int64)  # first byte, rows, columns, stride
@@ -95,8 +102,7 @@ class Atlas:
             FrozenAtlasError: The atlas is frozen and a glyph is missing.
             ValueError: A font file cannot be read any more, or has no such glyph.
         """
-        bases = np.array([self._base(key) for key in layout.fonts], np.int64)
-        ends = bases + np.array([self._faces[key][0].num_glyphs * PHASES for key in layout.fonts], np.int64)
+        bases, ends = self._ranges(layout.fonts)
         glyphs = len(layout.glyph_ids)
         xy, slots = np.empty((glyphs, 2), np.int32), np.empty(glyphs, np.int32)
         missing = np.empty(glyphs, np.int64)
@@ -131,6 +137,14 @@ class Atlas:
         """One bitmap, [rows, columns] uint8."""
         start, rows, columns, stride = self._slots[slot].tolist()
         return self._coverage[start : start + rows * stride].reshape(rows, stride)[:, :columns]
+
+    def _ranges(self, fonts: tuple[FontKey, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Where each font's entries in the table begin and end; kept for the next layout with the same fonts."""
+        if self._known[0] != fonts:
+            bases = np.array([self._base(key) for key in fonts], np.int64)
+            counts = np.array([self._faces[key][0].num_glyphs for key in fonts], np.int64)
+            self._known = fonts, bases, bases + counts * PHASES
+        return self._known[1:]
 
     def _base(self, key: FontKey) -> int:
         """Where a font's entries begin in the table."""

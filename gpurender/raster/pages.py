@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -100,8 +101,10 @@ class Pages:
         return i % len(self)
 
 
-def page_offsets(sizes: np.ndarray, channels: int) -> np.ndarray:
+@njit(cache=True, nogil=True)
+def page_offsets(sizes, channels):
     """Each page's first byte [N + 1] int64, from sizes [N, 2]."""
     offsets = np.zeros(len(sizes) + 1, np.int64)
-    np.multiply(sizes[:, 0], sizes[:, 1] * np.int64(channels), out=offsets[1:])
-    return offsets.cumsum()
+    for n in range(len(sizes)):
+        offsets[n + 1] = offsets[n] + np.int64(sizes[n, 0]) * np.int64(sizes[n, 1]) * channels
+    return offsets

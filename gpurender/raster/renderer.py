@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 from gpurender.kernels import Backend, Canvas, Glyphs, Pictures, Rules, choose_backend, composite
 from gpurender.raster.atlas import Atlas
@@ -20,6 +21,21 @@ __all__ = ["Renderer"]
 
 NO_BYTES, NO_OFFSETS = np.empty(0, np.uint8), np.empty(0, np.int64)
 SPARES = 3  # buffers kept for use again: a loop holds the last batch while the next is made
+
+
+@njit(cache=True, nogil=True)
+def _luma(rgb, gray):
+    """PIL's ITU-R 601-2 luma in 16-bit fixed point: [K, 3] to [K, 1]."""
+    flat, any_ = rgb.reshape(-1), np.uint8(0)
+    for i in range(len(flat)):
+        any_ |= flat[i]
+    if any_ == 0:
+        # Ink is mostly black, and this loop one that compilers make fast.
+        gray[:] = 0
+        return
+    for i in range(len(rgb)):
+        red, green, blue = np.uint32(rgb[i, 0]), np.uint32(rgb[i, 1]), np.uint32(rgb[i, 2])
+        gray[i, 0] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
 
 
 class Renderer:
@@ -88,14 +104,12 @@ class Renderer:
         )
 
     def _convert(self, rgb: np.ndarray) -> np.ndarray:
-        """Colours [..., 3] to [..., channels]."""
+        """Colours [K, 3] to [K, channels]."""
         if self.channels == 3:
             return np.ascontiguousarray(rgb)
-        if not rgb.size or not rgb.any():
-            return np.zeros((*rgb.shape[:-1], 1), np.uint8)
-        # PIL's ITU-R 601-2 luma in 16-bit fixed point.
-        luma = (rgb.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32) + 0x8000) >> 16
-        return luma.astype(np.uint8)[..., None]
+        gray = np.empty((len(rgb), 1), np.uint8)
+        _luma(np.ascontiguousarray(rgb), gray)
+        return gray
 
     def _pictures(self, layout: Layout) -> Pictures:
         """Pictures from interleaved RGBA to planes, alpha last."""

@@ -121,6 +121,66 @@ def test_cpu_equals_reference(seed, channels):
     np.testing.assert_array_equal(paint(scene, "cpu"), paint(scene, "reference"))
 
 
+def make_text(seed, *, channels, ink, paper):
+    """Glyphs in rows, as in text: most on bare paper, many over a neighbour's edge, some over all four page edges."""
+    rng = np.random.default_rng(seed)
+    canvas, _, _, rules, pictures = make_scene(seed, pages=2, channels=channels, rules=0, pictures=0)
+    sizes = rng.integers(30, 90, (2, 2)).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(sizes.astype(np.int64).prod(1) * channels)])
+    canvas = kernels.Canvas(sizes, starts, np.full((2, channels), paper, np.uint8))
+    slots, chunks, used = [], [], 0
+    for rows in range(20):
+        columns = int(rng.integers(1, 40))
+        stride = (columns + 15) // 16 * 16
+        bitmap = np.zeros((rows, stride), np.uint8)
+        bitmap[:, :columns] = rng.choice([0, 255, 254, 128, 1], (rows, columns))
+        slots.append((used, rows, columns, stride))
+        # What lies between two bitmaps is nobody's.
+        chunks += [bitmap.ravel(), np.full(16, 99, np.uint8)]
+        used += bitmap.size + 16
+    bitmaps = kernels.Bitmaps(np.concatenate(chunks), np.array(slots, np.int64))
+    per_page = 40
+    xy = np.stack([np.arange(per_page) % 8 * 12, np.arange(per_page) // 8 * 18], 1) + rng.integers(-9, 2, (per_page, 2))
+    glyphs = kernels.Glyphs(
+        np.tile(xy, (2, 1)).astype(np.int32),
+        rng.integers(0, len(slots), 2 * per_page).astype(np.int32),
+        np.full((2 * per_page, channels), ink, np.uint8),
+        np.array([0, per_page, 2 * per_page], np.int64),
+    )
+    return canvas, glyphs, bitmaps, rules, pictures
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("ink", "paper"), [(0, 255), (0, 254), (0, 0), (1, 255), (255, 255), (255, 0), (0, 128)])
+@pytest.mark.parametrize("seed", range(8))
+def test_text_on_cpu_equals_reference(seed, ink, paper, channels):
+    """Black ink on bare white paper takes a path of its own, four rows at a time; what is under it must show."""
+    scene = make_text(seed, channels=channels, ink=ink, paper=paper)
+    np.testing.assert_array_equal(paint(scene, "cpu"), paint(scene, "reference"))
+
+
+def test_every_coverage_and_pixel_on_cpu_is_the_formula():
+    """Black and gray ink, all 65,536 pairs of coverage and what it is painted over."""
+    slots = np.array([[16 * a, 1, 1, 16] for a in range(256)], np.int64)
+    coverage = np.zeros((256, 16), np.uint8)
+    coverage[:, 0] = np.arange(256)
+    coverage = coverage.ravel()
+    xy = np.stack([np.arange(256), np.zeros(256, int)], 1).astype(np.int32)
+    empty = make_scene(0, pages=256, glyphs=0, rules=0, pictures=0)
+    sizes = np.tile(np.array([[1, 272]], np.int32), (256, 1))
+    canvas = kernels.Canvas(sizes, np.arange(257) * 272, np.arange(256, dtype=np.uint8)[:, None])
+    for ink in (0, 1, 77, 255):
+        glyphs = kernels.Glyphs(
+            np.tile(xy, (256, 1)),
+            np.tile(np.arange(256, dtype=np.int32), 256),
+            np.full((65536, 1), ink, np.uint8),
+            np.arange(257) * 256,
+        )
+        got = paint((canvas, glyphs, kernels.Bitmaps(coverage, slots), *empty[3:]), "cpu").reshape(256, 272)[:, :256]
+        a, d = np.arange(256)[None, :], np.arange(256)[:, None]
+        np.testing.assert_array_equal(got, (a * ink + (255 - a) * d + 127) // 255)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
 def test_triton_equals_reference(seed, channels):
@@ -218,8 +278,15 @@ def scene_with(**changes):
         ({"Bitmaps_slots": np.array([[0, 4, 4, 10**10]] * 5, np.int64)}, "Bitmaps.slots must hold, inside coverage"),
         ({"Bitmaps_slots": np.array([[0, 4, 4, 17]] * 5, np.int64)}, "Bitmaps.slots must hold, inside coverage"),
         ({"Bitmaps_slots": np.array([[0, 4, 20, 16]] * 5, np.int64)}, "Bitmaps.slots must hold, inside coverage"),
+        (
+            {"Bitmaps_slots": np.array([[2**63 - 1, 4, 4, 16]] * 5, np.int64)},
+            "Bitmaps.slots must hold, inside coverage",
+        ),
+        ({"Glyphs_slots": np.array([0, -1], np.int32)}, r"Glyphs.slots must lie in \[0, 5\)"),
+        ({"Glyphs_slots": np.zeros((2, 1), np.int32)}, r"Glyphs.slots must have shape \[2\], not \[2, 1\]"),
         ({"Bitmaps_coverage": np.zeros(999, np.uint8)[::-1]}, "Bitmaps.coverage must not run backwards"),
         ({"Pictures_at": np.array([10**12], np.int64)}, "Pictures must lie inside pixels"),
+        ({"Pictures_boxes": np.array([[0, 0, 2**31 - 1, 2**31 - 1]], np.int32)}, "Pictures must lie inside pixels"),
         ({"Pictures_pixels": np.zeros(1, np.uint8)}, "Pictures must lie inside pixels"),
     ],
 )
