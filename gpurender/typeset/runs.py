@@ -28,7 +28,9 @@ from gpurender.typeset.shape import COMPLEX, LEVEL, NO_FONT, OTHER_SCRIPT, Runs
 
 __all__ = ["Analyzer"]
 
-_UNASKED = 255  # in a table of plain characters: whether the font draws it is not known yet
+# Entries of the table of characters: the bits of three scripts, none for what belongs to none; not plain; not known yet
+# whether the font draws it.
+_SCRIPTS, _COMPLEX, _UNASKED = np.uint8(7), np.uint8(64), np.uint8(128)
 LRI, PDI = 0x2066, 0x2069
 
 # What stands as it is in right-to-left text, beside formulas: code in backticks, and URLs up to the last character that
@@ -48,26 +50,26 @@ def _find_complex(codes, starts, plain, found, unasked):
     """
     count = 0
     for n in range(len(starts) - 1):
-        script = 1
-        found[n] = False
         # Unsigned indexes need no check for negative ones.
-        for i in range(np.uint64(starts[n]), np.uint64(starts[n + 1])):
-            code = codes[i]
-            kind = plain[code]
-            if kind == script:
-                continue
-            if kind == 1:
-                if code <= 32:
-                    script = 1
-                continue
-            if kind == _UNASKED:
-                unasked[count] = code
-                count += 1
-                continue
-            if kind == 0 or (script != 1 and kind != script):
-                found[n] = True
-                break
-            script = kind
+        start, stop = np.uint64(starts[n]), np.uint64(starts[n + 1])
+        seen = np.uint8(0)
+        for i in range(start, stop):
+            seen |= plain[codes[i]]
+        found[n] = (seen & _COMPLEX) != 0
+        if seen & _UNASKED:
+            for i in range(start, stop):
+                if plain[codes[i]] & _UNASKED:
+                    unasked[count] = codes[i]
+                    count += 1
+        if seen & (seen - np.uint8(1)) & _SCRIPTS:
+            script = np.uint8(0)
+            for i in range(start, stop):
+                kind = plain[codes[i]] & _SCRIPTS
+                if codes[i] <= 32:
+                    script = np.uint8(0)
+                elif kind:
+                    found[n] |= script != 0 and kind != script
+                    script = kind
     return count
 
 
@@ -124,10 +126,10 @@ class Analyzer:
     def __init__(self, stack: FontStack, language: str) -> None:
         self.stack = stack
         self._region = _region(language)
-        scripts = plain_scripts()
-        self._scripts = scripts
-        self.plain = np.where(scripts > 0, np.uint8(_UNASKED), np.uint8(0))
-        self.plain[[10, 11, 12, 13, 32, 0x85, 0x2028, 0x2029]] = 1
+        self._scripts = np.array([_COMPLEX, 0, 1, 2, 4], np.uint8)[plain_scripts()]
+        self.plain = np.where(self._scripts == _COMPLEX, _COMPLEX, _UNASKED)
+        # What sets the text is plain in any font.
+        self.plain[[10, 11, 12, 13, 32, 0x85, 0x2028, 0x2029]] = 0
 
     def __call__(self, texts: Sequence[str], codes: np.ndarray, starts: np.ndarray) -> Runs:
         """Work out the runs of N texts.
@@ -141,7 +143,7 @@ class Analyzer:
         unasked = np.empty(len(codes), np.uint32)
         while count := _find_complex(codes, starts, self.plain, found, unasked):
             new = np.unique(unasked[:count])
-            self.plain[new] = np.where(self.stack.choose(new, 0) == 0, self._scripts[new], 0)
+            self.plain[new] = np.where(self.stack.choose(new, 0) == 0, self._scripts[new], _COMPLEX)
         if not found.any():
             nothing = np.empty(0, np.uint8)
             return Runs(np.empty(0, np.uint32), nothing, nothing, nothing, found)
