@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["InputError", "RawRecord", "check_file", "read_records"]
 
@@ -73,9 +73,9 @@ def read_records(path: Path) -> Iterator[RawRecord]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[str, BinaryIO, io.BufferedReader]]:
+def _opened(path: Path) -> Iterator[tuple[str, io.BufferedReader, io.BufferedReader]]:
     """What kind of file it is, the file, and its content: the same where nothing is compressed."""
-    with open(path, "rb", buffering=LOOK) as raw:
+    with io.BufferedReader(io.FileIO(path), LOOK) as raw:
         head = raw.peek(LOOK)
         stream, where = raw, ""
         if _GZIP.match(head):
@@ -102,7 +102,7 @@ def _kind(path: Path, head: bytes, where: str) -> str:
     raise _error(path, f"is no file of records{where}: it begins with {text[:12]!r}; expected {EXPECTED}")
 
 
-def _lines(path: Path, raw: BinaryIO, stream: io.BufferedReader) -> Iterator[RawRecord]:
+def _lines(path: Path, raw: io.BufferedReader, stream: io.BufferedReader) -> Iterator[RawRecord]:
     # A pipe cannot tell where it is.
     tell = raw.tell if raw.seekable() else int
     for number, line in enumerate(stream, 1):
@@ -165,7 +165,7 @@ def _table(path: Path) -> Iterator[Any]:
 class _Zstandard(io.RawIOBase):
     """The content of a zstandard file; unlike the library's own reader it knows a file that ends too early."""
 
-    def __init__(self, raw: BinaryIO, path: Path) -> None:
+    def __init__(self, raw: io.BufferedReader, path: Path) -> None:
         try:
             import zstandard
         except ImportError:

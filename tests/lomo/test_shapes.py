@@ -13,7 +13,9 @@ from gpurender.lomo.shapes import Alpaca, Chat, Field, fit
 
 TEXTS = st.lists(
     st.one_of(
-        st.sampled_from(["A sentence here. ", "Why? ", "\n", "\n\n", "$x + 1$ ", "<image>", "< image>", "<|image_pad|>"]),
+        st.sampled_from(
+            ["A sentence here. ", "Why? ", "\n", "\n\n", "$x + 1$ ", "<image>", "< image>", "<|image_pad|>"]
+        ),
         st.text(st.characters(codec="utf-8"), max_size=8),
     ),
     max_size=20,
@@ -185,7 +187,11 @@ def test_shapes_are_told_by_their_fields():
         ({"instruction": "a", "output": ["b"]}, {}, "'output' must be a string, not list"),
         ({"instruction": "a", "history": [["b"]]}, {}, "'history' must be a list of pairs"),
         ({"instruction": "a", "history": "b"}, {}, "'history' must be a list of pairs"),
-        ({"conversations": [{"role": "user", "content": "a"}]}, {}, r"conversations[0] must be an object with a string"),
+        (
+            {"conversations": [{"role": "user", "content": "a"}]},
+            {},
+            r"conversations[0] must be an object with a string",
+        ),
         ({"conversations": [{"from": "human", "value": 1}]}, {}, "conversations[0].value must be a string or a list"),
         ({"conversations": []}, {}, "'conversations' is empty"),
         ({"conversations": [{"from": "gpt", "value": "a"}]}, {}, "no turn is the user's"),
@@ -206,7 +212,13 @@ def test_other_names_for_the_roles_are_named():
 
 def test_an_alpaca_prompt_with_an_image_stands_in_the_instruction():
     sentences = "One goes first. Two comes next. Three is after it. Four is here. Five follows. Six is the last."
-    record = {"instruction": sentences, "input": "The input. " * 4, "output": "a", "history": [["b", "c"]], "system": "d"}
+    record = {
+        "instruction": sentences,
+        "input": "The input. " * 4,
+        "output": "a",
+        "history": [["b", "c"]],
+        "system": "d",
+    }
     after, spans = run(record, "placeholder")
     assert after["instruction"].count("<image>") == 1
     assert spans[0]["message"] == 2
