@@ -75,7 +75,8 @@ def read_records(path: Path) -> Iterator[RawRecord]:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[str, io.BufferedReader, io.BufferedReader]]:
     """What kind of file it is, the file, and its content: the same where nothing is compressed."""
-    with io.BufferedReader(io.FileIO(path), LOOK) as raw:
+    raw: io.BufferedReader = io.BufferedReader(io.FileIO(path), LOOK)
+    with raw:
         head = raw.peek(LOOK)
         stream, where = raw, ""
         if _GZIP.match(head):
