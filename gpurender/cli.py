@@ -17,7 +17,8 @@ __all__ = ["main"]
 
 EPILOG = """examples:
   gpurender lomo prompts.jsonl -o out
-  gpurender lomo a.jsonl b.jsonl -o out --ratio 1 --position suffix --workers 4
+  gpurender lomo a.jsonl.gz b.parquet -o out --ratio 1 --position suffix --workers 4
+  gpurender lomo formulas.jsonl --field tex -o out --format parts
   gpurender render "Hello, world" -o page.png
   gpurender fonts --text "Hello, 你好"
 """
@@ -71,11 +72,33 @@ def _parser() -> argparse.ArgumentParser:
         "lomo",
         parents=[page],
         help="rewrite a dataset: a part of each drawn prompt becomes an image",
-        description="Rewrite JSONL records with 'messages' into a folder that LLaMA-Factory trains on: data.jsonl, "
-        "images/, dataset_info.json, report.json. Records that cannot be used are counted and named in report.json.",
+        description="Rewrite a dataset's records into a folder that LLaMA-Factory trains on: data.jsonl, images/, "
+        "dataset_info.json, report.json. Records that cannot be used are counted and named in report.json.",
     )
-    lomo.add_argument("inputs", nargs="+", metavar="INPUT", help="JSONL file")
+    lomo.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="JSONL or a JSON array (also in gzip or zstandard), or parquet; told by content, whatever the name",
+    )
     lomo.add_argument("-o", "--out", required=True, metavar="OUT", help="folder; an earlier result in it is replaced")
+    shape = lomo.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--shape",
+        choices=("messages", "conversations", "alpaca"),
+        help="of the records: messages (OpenAI, ShareGPT), conversations (from, value: LLaVA, Qwen), alpaca "
+        "(instruction, input, output); told by the first record if not given",
+    )
+    shape.add_argument(
+        "--field", metavar="NAME", help="in place of a shape: the field that is the prompt (text, prompt, tex)"
+    )
+    lomo.add_argument(
+        "--format",
+        choices=("placeholder", "parts"),
+        default="placeholder",
+        help="of the result: <image> in strings and a list 'images', as LLaMA-Factory reads it (%(default)s), or typed "
+        "parts in place of strings, without dataset_info.json",
+    )
     lomo.add_argument("--ratio", type=float, default=0.5, help="share of records to rewrite, 0 to 1 (%(default)s)")
     lomo.add_argument(
         "--position",
@@ -182,6 +205,9 @@ def _lomo(arguments: argparse.Namespace) -> int:
         arguments.inputs,
         arguments.out,
         lomo=lomo,
+        shape=arguments.shape,
+        field=arguments.field,
+        form=arguments.format,
         backend=arguments.backend,
         limit=arguments.limit,
         workers=arguments.workers,

@@ -1,5 +1,6 @@
 """The command line: what it prints, what it returns, and that it answers before it loads anything heavy."""
 
+import gzip
 import io
 import json
 import subprocess
@@ -22,7 +23,21 @@ def test_help_loads_nothing_heavy():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    for option in ("--ratio", "--position", "--seed", "--width", "--font", "--size", "--line-height", "--limit"):
+    for option in (
+        "--shape",
+        "--field",
+        "--format",
+        "--ratio",
+        "--position",
+        "--seed",
+        "--width",
+        "--font",
+        "--size",
+        "--line-height",
+        "--limit",
+    ):
+        assert option in run.stdout
+    for option in ("--shape", "--field", "--format"):
         assert option in run.stdout
     assert "--workers" in run.stdout
     assert "--backend" in run.stdout
@@ -106,3 +121,23 @@ def test_lomo(tmp_path, capsys):
     assert f"gpurender: error: {tmp_path / 'none'}: input does not exist" in capsys.readouterr().err
     assert main(["lomo", str(source), "-o", str(source)]) == 1
     assert "output is a file, not a folder" in capsys.readouterr().err
+
+
+def test_lomo_takes_shapes_fields_and_formats(tmp_path, capsys):
+    source, out = tmp_path / "a", tmp_path / "out"
+    source.write_bytes(gzip.compress(b'[{"id": "f", "tex": "x^2", "instruction": "Why?"}]'))
+    assert main(["lomo", str(source), "-o", str(out), "--ratio", "1", "--field", "tex"]) == 0
+    record = json.loads((out / "data.jsonl").read_text())
+    assert (record["tex"], record["images"]) == ("<image>", ["images/00000000-0.png"])
+    assert main(["lomo", str(source), "-o", str(out), "--ratio", "1", "--format", "parts"]) == 0
+    record = json.loads((out / "data.jsonl").read_text())
+    assert record["instruction"] == [{"type": "image", "image": "images/00000000-0.png"}]
+    assert not (out / "dataset_info.json").exists()
+    capsys.readouterr()
+    assert main(["lomo", str(source), "-o", str(out), "--shape", "conversations"]) == 1
+    error = capsys.readouterr().err
+    assert f"gpurender: error: {source}: input has no record that can be used among the first 1; record 1: " in error
+    assert "'conversations' is missing; fields: id, tex, instruction" in error
+    with pytest.raises(SystemExit):
+        main(["lomo", str(source), "-o", str(out), "--shape", "alpaca", "--field", "tex"])
+    assert "not allowed with" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The job of `gpurender lomo`: JSONL files in, a dataset folder out; in this process or in several, the same bytes."""
+"""The job of `gpurender lomo`: files in, a dataset folder out; in this process or in several, the same bytes."""
 
 from __future__ import annotations
 
@@ -14,33 +14,26 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from gpurender.kernels import Backend, default_device
-from gpurender.lomo.folder import Batch, Folder, Report, image_name, no_interrupt
-from gpurender.lomo.records import RecordError, encode_line, parse_line, read_lines, to_sharegpt
-from gpurender.lomo.substitute import PROVENANCE, LoMo, Outcome
-from gpurender.raster import Renderer, encode_png
+from gpurender.kernels import Backend
+from gpurender.lomo.files import InputError, check_file, read_records
+from gpurender.lomo.folder import Batch, Folder, Report, no_interrupt
+from gpurender.lomo.records import RecordError
+from gpurender.lomo.shapes import SHAPES, Shape, ShapeName, fit
+from gpurender.lomo.substitute import LoMo
+from gpurender.lomo.work import FORMS, Form, Item, Work
 
 __all__ = ["StrictError", "write_dataset"]
 
 BATCH = 64  # records
+FIRST = 100  # records that are looked at for the job's shape
 
 
 class StrictError(ValueError):
     """A record could not be used, and the job is strict."""
-
-
-class Line(NamedTuple):
-    """A line of an input file, with its number among all the lines of the job."""
-
-    ordinal: int
-    file: str
-    number: int
-    data: bytes
 
 
 def write_dataset(
@@ -48,18 +41,25 @@ def write_dataset(
     out: str | os.PathLike[str],
     *,
     lomo: LoMo,
+    shape: ShapeName | None = None,
+    field: str | None = None,
+    form: Form = "placeholder",
     backend: Backend = "auto",
     limit: int | None = None,
     workers: int = 1,
     strict: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Rewrite JSONL files into a dataset folder.
+    """Rewrite files of records into a dataset folder.
 
     Args:
-        inputs: JSONL files of records with `messages`.
+        inputs: JSONL, JSON arrays (both also in gzip or zstandard) or parquet, told by their content.
         out: A folder that is new, empty, or holds an earlier result of this job, which is replaced.
         lomo: What rewrites.
+        shape: `"messages"`, `"conversations"` or `"alpaca"`. By default the first record that fits one decides for all.
+        field: Instead of a shape, a plain field that is the prompt, as `"text"`.
+        form: `"placeholder"` writes strings with `<image>` and their paths in `images`; `"parts"` writes lists of
+            `{"type": "text", "text": ..}` and `{"type": "image", "image": path}`, in each record alike.
         backend: Of the renderer: `"auto"`, `"cpu"`, `"reference"`, or `"triton"`, which works on the first CUDA device.
         limit: Read at most so many records.
         workers: Processes that rewrite, render and encode; 1 works in this one. The result is the same, byte for byte.
@@ -71,6 +71,7 @@ def write_dataset(
 
     Raises:
         FileNotFoundError, PermissionError: An input is missing or cannot be read.
+        InputError: An input is of no known kind, broken as a whole, or has no record of a shape that fits.
         OutputError: The output folder cannot be used.
         StrictError: See `strict`; what came before it stands in the folder.
     """
@@ -78,6 +79,12 @@ def write_dataset(
         raise ValueError(f"workers must be at least 1, not {workers}")
     if limit is not None and limit < 0:
         raise ValueError(f"limit must not be negative, not {limit}")
+    if shape is not None and shape not in SHAPES:
+        raise ValueError(f"shape must be one of {', '.join(SHAPES)}, not {shape!r}")
+    if shape is not None and field is not None:
+        raise ValueError("shape and field exclude each other")
+    if form not in FORMS:
+        raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
     paths = [Path(path).absolute() for path in inputs]
     for path in paths:
         if path.is_dir() or not path.exists():
@@ -85,12 +92,17 @@ def write_dataset(
             raise FileNotFoundError(errno.ENOENT, f"input {kind}", str(path))
         if not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, "input cannot be read", str(path))
-    work = _Work(lomo, backend, Path(out).resolve())
-    folder = Folder(Path(out), paths)
+        if path.is_file():
+            check_file(path)
+    items = itertools.islice(_items(paths), limit)
+    first = list(itertools.islice(items, FIRST))
+    found = _find_shape(first, shape, field)
+    work = Work(lomo, backend, Path(out).resolve(), found, form)
+    folder = Folder(Path(out), paths, found if form == "placeholder" else None)
     report = folder.report
     began = time.perf_counter()
     total = sum(path.stat().st_size for path in paths)
-    batches = _batches(_lines(paths, limit))
+    batches = _batches(itertools.chain(first, items))
     bar = tqdm(total=total, unit="B", unit_scale=True, disable=None if progress else True, desc="lomo")
     try:
         with bar, _in_process(work) if workers == 1 else _in_pool(work, workers) as run:
@@ -99,8 +111,8 @@ def write_dataset(
                 bar.update(batch.size)
                 bar.set_postfix(images=report.counts["images"], refresh=False)
                 if strict and batch.problems:
-                    first = batch.problems[0]
-                    raise StrictError(f"{first['source']}: {first['reason']}")
+                    problem = batch.problems[0]
+                    raise StrictError(f"{problem['source']}: {problem['reason']}")
         report.complete = True
     except KeyboardInterrupt:
         pass
@@ -111,110 +123,51 @@ def write_dataset(
     return report
 
 
-def _lines(paths: list[Path], limit: int | None) -> Iterator[Line]:
-    numbered = ((path, number, data) for path in paths for number, data in read_lines(path))
-    for ordinal, (path, number, data) in enumerate(itertools.islice(numbered, limit)):
-        yield Line(ordinal, str(path), number, data)
+def _items(paths: list[Path]) -> Iterator[Item]:
+    ordinals = itertools.count()
+    for path in paths:
+        before = 0
+        for number, data, position in read_records(path):
+            yield Item(next(ordinals), str(path), number, data, position - before)
+            before = position
 
 
-def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    while batch := list(itertools.islice(lines, BATCH)):
+def _find_shape(items: list[Item], shape: ShapeName | None, field: str | None) -> Shape:
+    reasons = []
+    for item in items:
+        try:
+            return fit(item.record(), shape, field)
+        except RecordError as error:
+            reasons.append(f"record {item.number}: {error}")
+    if items:
+        message = f"input has no record that can be used among the first {len(items)}; {reasons[0]}"
+        raise InputError(errno.EINVAL, message, items[0].file)
+    # Nothing to read: any will do.
+    return SHAPES[shape or "messages"]
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    while batch := list(itertools.islice(items, BATCH)):
         yield batch
 
 
-class _Work:
-    """What a process needs to turn lines into files; picklable."""
-
-    def __init__(self, lomo: LoMo, backend: Backend, out: Path) -> None:
-        self.lomo = lomo
-        self.backend: Backend = backend
-        self.out = out
-        # Here, so that a wrong backend is told before anything is written.
-        self.renderer = Renderer(device=default_device(backend), backend=backend)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Work, (self.lomo, self.backend, self.out)
-
-    def __call__(self, lines: list[Line]) -> Batch:
-        batch = Batch(lines[0].ordinal, size=sum(len(line.data) for line in lines))
-        batch.counts["read"] = len(lines)
-        records, parsed = [], []
-        for line in lines:
-            try:
-                record = parse_line(line.data)
-            except RecordError as error:
-                self._fail(batch, line, "", str(error))
-                continue
-            records.append(record)
-            parsed.append(line)
-        # A record without an id gets one from its source and position, the same whatever the batch.
-        done = self.lomo(records, ids=[f"{os.path.basename(line.file)}:{line.number}" for line in parsed])
-        pages = iter(self.renderer(done.layout).to_numpy())
-        names = [
-            self.out / image_name(line.ordinal, k)
-            for line, record, outcome in zip(parsed, done.records, done.outcomes, strict=True)
-            for k in range(len(record[PROVENANCE]["spans"]) if outcome.status == "rewritten" else 0)
-        ]
-        files = iter(zip(names, pages, strict=True))
-        filled = done.with_images(names, renderer=self.renderer.backend)
-        for line, record, outcome in zip(parsed, filled, done.outcomes, strict=True):
-            if outcome.status == "failed":
-                self._fail(batch, line, str(record.get("id", "")) if isinstance(record, dict) else "", outcome.reason)
-            else:
-                images = list(itertools.islice(files, len(record[PROVENANCE]["spans"])))
-                self._write(batch, line, record, outcome, images)
-        return batch
-
-    def _write(
-        self, batch: Batch, line: Line, record: dict[str, Any], outcome: Outcome, images: list[tuple[Path, np.ndarray]]
-    ) -> None:
-        provenance = record[PROVENANCE]
-        try:
-            record, apart = to_sharegpt(record, Path(line.file).parent, self.out)
-            record[PROVENANCE] = provenance | {"apart": apart}
-            text = encode_line(record)
-        except RecordError as error:
-            self._fail(batch, line, provenance["record"], str(error))
-            return
-        for file, page in images:
-            file.write_bytes(encode_png(page))
-        batch.lines.append(text)
-        batch.counts[outcome.status] += 1
-        batch.counts["images"] += len(images)
-        batch.counts["with_missing"] += sum(bool(span["missing"]) for span in provenance["spans"])
-        batch.counts["apart"] += apart
-        if outcome.status == "kept":
-            batch.kept[outcome.kind] += 1
-        if outcome.is_problem:
-            self._name(batch, line, provenance["record"], outcome.status, outcome.reason)
-
-    def _fail(self, batch: Batch, line: Line, record_id: str, reason: str) -> None:
-        batch.counts["failed"] += 1
-        self._name(batch, line, record_id, "failed", reason)
-
-    def _name(self, batch: Batch, line: Line, record_id: str, status: str, reason: str) -> None:
-        source = f"{line.file}:{line.number}"
-        batch.counts["problems"] += 1
-        batch.problems.append({"source": source, "record": record_id, "status": status, "reason": reason})
-
-
 @contextmanager
-def _in_process(work: _Work) -> Iterator[Any]:
+def _in_process(work: Work) -> Iterator[Any]:
     yield lambda batches: map(work, batches)
 
 
 @contextmanager
-def _in_pool(work: _Work, workers: int) -> Iterator[Any]:
+def _in_pool(work: Work, workers: int) -> Iterator[Any]:
     # Spawned, since a fork after numba or CUDA has started threads may hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(work,))
 
-    def run(batches: Iterator[list[Line]]) -> Iterator[Batch]:
+    def run(batches: Iterator[list[Item]]) -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()
         try:
-            for lines in batches:
-                waiting.append(pool.submit(_do, lines))
-                # Bounded, so that neither lines nor results pile up.
+            for items in batches:
+                waiting.append(pool.submit(_do, items))
+                # Bounded, so that neither records nor results pile up.
                 if len(waiting) >= 3 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -229,16 +182,16 @@ def _in_pool(work: _Work, workers: int) -> Iterator[Any]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-_worker: _Work | None = None
+_worker: Work | None = None
 
 
-def _start_worker(work: _Work) -> None:
+def _start_worker(work: Work) -> None:
     global _worker
     # Ctrl-C is the main process' affair: it lets the running batches end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker = work
 
 
-def _do(lines: list[Line]) -> Batch:
+def _do(items: list[Item]) -> Batch:
     assert _worker is not None
-    return _worker(lines)
+    return _worker(items)

@@ -1,8 +1,8 @@
-"""The output folder of `gpurender lomo`, in the form that LLaMA-Factory reads; valid whenever it is closed.
+"""The output folder of `gpurender lomo`; valid whenever it is closed.
 
-It holds `data.jsonl` (`messages` with `<image>`, `images` as paths relative to the folder), `images/`,
-`dataset_info.json` and `report.json`. An image is written before the line that names it, lines are written whole, and
-what no line names is removed.
+It holds `data.jsonl` (records whose image paths are relative to the folder), `images/`, `report.json`, and, where
+LLaMA-Factory can read the records, `dataset_info.json`. An image is written before the line that names it, lines are
+written whole, and what no line names is removed.
 """
 
 from __future__ import annotations
@@ -19,20 +19,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from gpurender._version import __version__
+from gpurender.lomo.shapes import Shape
 
 __all__ = ["Batch", "Folder", "OutputError", "Report", "image_name", "no_interrupt"]
 
 NAMED = 100_000  # problems named in the report; all are counted
 
 DATASET = "lomo"
-COLUMNS = {"messages": "messages", "images": "images"}
-TAGS = {
-    "role_tag": "role",
-    "content_tag": "content",
-    "user_tag": "user",
-    "assistant_tag": "assistant",
-    "system_tag": "system",
-}
 _IMAGE = re.compile(r"(\d{8,})-\d+\.png")
 
 
@@ -47,13 +40,14 @@ class OutputError(OSError):
 
 @dataclass
 class Batch:
-    """What a batch of lines became; picklable."""
+    """What a batch of records became; picklable."""
 
-    first: int  # ordinal of its first line
+    first: int  # ordinal of its first record
     lines: list[bytes] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     problems: list[dict[str, str]] = field(default_factory=list)
+    fields: set[str] = field(default_factory=set)  # of the records written, those that a description may name
     size: int = 0  # bytes read
 
 
@@ -91,15 +85,18 @@ class Folder:
     Args:
         path: A folder that is new, empty, or holds an earlier result, which is replaced; nothing else is touched.
         inputs: The files that are read, which must not lie in it.
+        shape: Of the records, for `dataset_info.json`; None writes none.
 
     Raises:
         OutputError: The folder cannot be used.
     """
 
-    def __init__(self, path: Path, inputs: list[Path]) -> None:
+    def __init__(self, path: Path, inputs: list[Path], shape: Shape | None) -> None:
         self.path = path
+        self.shape = shape
         self.report = Report()
-        self._next = 0  # ordinal of the first line that no written batch holds
+        self._fields: set[str] = set()
+        self._next = 0  # ordinal of the first record that no written batch holds
         self._size = 0
         try:
             self._prepare(inputs)
@@ -154,6 +151,7 @@ class Folder:
         # From here on the batch counts: all of it, or, after an interruption above, nothing.
         self._size = self._file.tell()
         self._next = batch.first + batch.counts["read"]
+        self._fields |= batch.fields
         self.report.counts += batch.counts
         self.report.kept += batch.kept
         self.report.problems += batch.problems[: NAMED - len(self.report.problems)]
@@ -167,8 +165,9 @@ class Folder:
                 match = _IMAGE.fullmatch(image.name)
                 if match and int(match[1]) >= self._next:
                     image.unlink()
-        info = {DATASET: {"file_name": "data.jsonl", "formatting": "sharegpt", "columns": COLUMNS, "tags": TAGS}}
-        _write_json(self.path / "dataset_info.json", info)
+        if self.shape:
+            info = {"file_name": "data.jsonl"} | self.shape.dataset_info(self._fields)
+            _write_json(self.path / "dataset_info.json", {DATASET: info})
         _write_json(self.path / "report.json", self.report.as_dict())
 
 

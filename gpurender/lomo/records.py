@@ -1,7 +1,9 @@
-"""Records: chat messages in, and what LLaMA-Factory trains on out."""
+"""Records: lines of JSON, chat messages, and messages in which images stand among the text."""
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import json
 import os
 import re
@@ -13,15 +15,17 @@ from typing import Any
 __all__ = [
     "RecordError",
     "check_record",
+    "check_turns",
     "encode_line",
     "holds_media",
+    "interleave",
     "message_text",
     "parse_line",
-    "read_lines",
-    "to_sharegpt",
+    "to_placeholders",
 ]
 
 Record = dict[str, Any]
+Part = dict[str, Any]
 
 MEDIA_FIELDS = ("image", "images", "video", "videos", "audio", "audios")
 _PLACEHOLDER = re.compile(r"<(?=image>|video>|audio>|\|image_pad\|>)")
@@ -29,15 +33,6 @@ _PLACEHOLDER = re.compile(r"<(?=image>|video>|audio>|\|image_pad\|>)")
 
 class RecordError(ValueError):
     """A record that cannot be used; the message says why."""
-
-
-def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
-    """The lines of a JSONL file that are not blank, with their numbers from 1; a byte order mark is dropped."""
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if text.strip():
-                yield number, text
 
 
 def parse_line(line: bytes) -> Any:
@@ -55,18 +50,24 @@ def parse_line(line: bytes) -> Any:
 
 
 def encode_line(record: Record) -> bytes:
-    """A record as a line of a JSONL file.
+    """A record as a line of a JSONL file; dates and times, which parquet has and JSON has not, in ISO 8601.
 
     Raises:
         RecordError: JSON or UTF-8 cannot carry it, so no reader could read the file.
     """
     try:
-        return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+        return json.dumps(record, ensure_ascii=False, allow_nan=False, default=_plain).encode("utf-8") + b"\n"
     except UnicodeEncodeError as error:
         code = f"U+{ord(error.object[error.start]):04X}"
         raise RecordError(f"a text or a field holds a lone surrogate ({code}), which UTF-8 cannot carry") from None
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise RecordError(f"cannot be written as JSON: {error}") from None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    raise TypeError(f"a value of type {type(value).__name__}")
 
 
 def _no_constant(name: str) -> None:
@@ -74,22 +75,29 @@ def _no_constant(name: str) -> None:
 
 
 def check_record(record: Any) -> None:
-    """Raise :class:`RecordError` unless a record holds chat messages: a non-empty list `messages` of objects with a
-    string `role` and a `content` that is a string or a list of parts (`{"type": "text", "text": ..}` and others).
-    """
+    """Raise :class:`RecordError` unless a record is an object with chat `messages`; see :func:`check_turns`."""
     if not isinstance(record, dict):
         raise RecordError(f"a record must be a JSON object, not {type(record).__name__}")
-    messages = record.get("messages")
-    if not isinstance(messages, list) or not messages:
-        found = "is missing" if "messages" not in record else "is empty" if messages == [] else "is not a list"
-        raise RecordError(f"'messages' {found}; fields: {', '.join(map(str, record)) or 'none'}")
-    for i, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise RecordError(f"messages[{i}] must be an object with a string 'role'")
-        content = message.get("content")
-        parts = content if isinstance(content, list) else []
-        if not isinstance(content, str | list) or not all(map(_is_part, parts)):
-            raise RecordError(f"messages[{i}].content must be a string or a list of parts, not {_kind(content)}")
+    check_turns(record, "messages", "role", "content")
+
+
+def check_turns(record: Record, field: str, role: str, content: str) -> None:
+    """Raise :class:`RecordError` unless a field of a record holds the turns of a chat.
+
+    They are a non-empty list of objects, each with a string under the key `role`, and under the key `content` a string
+    or a list of parts (`{"type": "text", "text": ..}` and others).
+    """
+    turns = record.get(field)
+    if not isinstance(turns, list) or not turns:
+        found = "is missing" if field not in record else "is empty" if turns == [] else "is not a list"
+        raise RecordError(f"{field!r} {found}; fields: {', '.join(map(str, record)) or 'none'}")
+    for i, turn in enumerate(turns):
+        if not isinstance(turn, dict) or not isinstance(turn.get(role), str):
+            raise RecordError(f"{field}[{i}] must be an object with a string {role!r}")
+        value = turn.get(content)
+        parts = value if isinstance(value, list) else []
+        if not isinstance(value, str | list) or not all(map(_is_part, parts)):
+            raise RecordError(f"{field}[{i}].{content} must be a string or a list of parts, not {_kind(value)}")
 
 
 def _is_part(part: Any) -> bool:
@@ -114,12 +122,10 @@ def message_text(message: Record) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
-def to_sharegpt(record: Record, folder: Path, out: Path) -> tuple[Record, int]:
-    """A record in the form that LLaMA-Factory reads: contents are strings with one `<image>` for each path in `images`.
+def interleave(record: Record, folder: Path, out: Path) -> tuple[list[list[Part]], list[str]]:
+    """The contents of a record's messages as parts, `{"type": "text", ..}` and `{"type": "image", "image": path}`.
 
-    A literal `<image>`, `<video>`, `<audio>` or `<|image_pad|>` in a text would be counted as media. It is written
-    with a space after the `<`, which no trainer takes for a placeholder. In a record that came with `images` of its
-    own, its `<image>` markers are what they say.
+    In a record that came with `image` or `images` of its own, its `<image>` markers are what they say.
 
     Args:
         record: A checked record. Its image parts hold a path: a string as it came, or a `Path` to a file below `out`.
@@ -127,40 +133,49 @@ def to_sharegpt(record: Record, folder: Path, out: Path) -> tuple[Record, int]:
         out: Where paths are to start from.
 
     Returns:
-        The record and how many literals were written apart.
+        The parts of each message, and the paths of its images in reading order.
 
     Raises:
-        RecordError: It holds media that this form cannot carry, or not as many images as `<image>` markers.
+        RecordError: It holds media that cannot be carried, or not as many images as `<image>` markers.
     """
     for field in ("video", "videos", "audio", "audios"):
         if record.get(field):
-            raise RecordError(f"{field!r} cannot be carried by the sharegpt-with-images form")
+            raise RecordError(f"{field!r} cannot be carried, only images")
     if record.get("image") and record.get("images"):
         raise RecordError("'image' and 'images' cannot be told apart")
     own = record.get("images") or record.get("image") or []
     waiting = deque(own if isinstance(own, list) else [own])
-    markers = bool(waiting)
-    paths: list[str] = []
-    messages, apart, found = [], 0, 0
-    for message in record["messages"]:
-        pieces = []
-        for text, image in _runs(message["content"]):
-            for i, piece in enumerate(text.split("<image>") if markers else [text]):
-                if i:
-                    found += 1
-                    pieces.append("<image>")
-                    paths += [_relative(waiting.popleft(), folder, out)] if waiting else []
-                told, count = _PLACEHOLDER.subn("< ", piece)
-                pieces.append(told)
-                apart += count
-            if image is not None:
-                pieces.append("<image>")
-                paths.append(_relative(image, folder, out))
-        messages.append(message | {"content": "".join(pieces)})
-    if waiting or sum(message["content"].count("<image>") for message in messages) != len(paths):
-        raise RecordError(f"{found} <image> markers but {len(own) if isinstance(own, list) else 1} images")
-    rest = {key: value for key, value in record.items() if key not in ("messages", "image", "images")}
-    return {"messages": messages, "images": paths, **rest}, apart
+    runs = [list(_runs(message["content"])) for message in record["messages"]]
+    count = len(waiting)
+    markers = sum(text.count("<image>") for content in runs for text, _ in content)
+    if count and markers != count:
+        raise RecordError(f"{markers} <image> markers but {count} images")
+    contents, paths = [], []
+    for content in runs:
+        parts: list[Part] = []
+        for text, image in content:
+            pieces = text.split("<image>") if count else [text]
+            shown = [waiting.popleft() for _ in pieces[1:]] + ([] if image is None else [image])
+            names = [_relative(source, folder, out) for source in shown]
+            paths += names
+            for piece, name in itertools.zip_longest(pieces, names):
+                parts += [{"type": "text", "text": piece}] if piece else []
+                parts += [{"type": "image", "image": name}] if name is not None else []
+        contents.append(parts or [{"type": "text", "text": ""}])
+    return contents, paths
+
+
+def to_placeholders(parts: list[Part]) -> tuple[str, int]:
+    """A content as a string with `<image>` for each image.
+
+    A literal `<image>`, `<video>`, `<audio>` or `<|image_pad|>` in a text would be counted as media. It is written
+    with a space after the `<`, which no trainer takes for a placeholder.
+
+    Returns:
+        The string and how many literals were written apart.
+    """
+    told = [_PLACEHOLDER.subn("< ", part["text"]) if part["type"] == "text" else ("<image>", 0) for part in parts]
+    return "".join(text for text, _ in told), sum(count for _, count in told)
 
 
 def _runs(content: str | list[Record]) -> Iterator[tuple[str, Any]]:

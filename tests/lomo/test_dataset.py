@@ -1,5 +1,7 @@
 """The job: its folder is what LLaMA-Factory reads, whatever comes in and however it ends."""
 
+import gzip
+import io
 import json
 import os
 import shutil
@@ -9,11 +11,16 @@ import sys
 import time
 
 import numpy as np
+import pyarrow
+import pyarrow.json
+import pyarrow.parquet
 import pytest
+import zstandard
 from PIL import Image
 
 from gpurender import LoMo, Typesetter
 from gpurender.lomo.dataset import StrictError, write_dataset
+from gpurender.lomo.files import InputError
 from gpurender.lomo.folder import OutputError
 
 SENTENCES = "One goes first. Two comes next. Three is after it. Four is here. Five follows. Six is the last."
@@ -31,37 +38,52 @@ def write_prompts(path, count=100, *extra):
     return path
 
 
+def converted(record, dataset):
+    """What LLaMA-Factory's converter makes of a record: its turns as (role, text), without the system prompt."""
+    columns = dataset["columns"]
+    if dataset["formatting"] == "sharegpt":
+        tags = dataset["tags"]
+        turns = [(turn[tags["role_tag"]], turn[tags["content_tag"]]) for turn in record[columns["messages"]]]
+        turns = turns[1:] if turns[0][0] == tags["system_tag"] else turns
+        assert [role for role, _ in turns[::2]] == [tags["user_tag"]] * len(turns[::2])
+        assert [role for role, _ in turns[1::2]] == [tags["assistant_tag"]] * len(turns[1::2])
+        return turns
+    turns = [turn for pair in record.get(columns.get("history")) or [] for turn in zip(("u", "a"), pair, strict=True)]
+    query = [record.get(columns[name]) for name in ("prompt", "query") if name in columns]
+    answer = record[columns["response"]] if "response" in columns else None
+    return [*turns, ("u", "\n".join(filter(None, query))), *([("a", answer)] if answer is not None else [])]
+
+
 def check_folder(out):
-    """LLaMA-Factory's rules for a sharegpt dataset with images; returns the records."""
+    """LLaMA-Factory's rules for a dataset with images; returns the records."""
     info = json.loads((out / "dataset_info.json").read_text())
     (dataset,) = info.values()
-    assert dataset["formatting"] == "sharegpt"
-    columns, tags = dataset["columns"], dataset["tags"]
+    columns = dataset["columns"]
     records = [json.loads(line) for line in (out / dataset["file_name"]).read_bytes().splitlines()]
     named = []
     for record in records:
-        texts = [message[tags["content_tag"]] for message in record[columns["messages"]]]
+        texts = [text for _, text in converted(record, dataset)]
         assert all(isinstance(text, str) for text in texts)
         images = record[columns["images"]]
         assert sum(text.count("<image>") for text in texts) == len(images)
         assert not any(p in text for text in texts for p in ("<video>", "<audio>", "<|image_pad|>"))
-        roles = [message[tags["role_tag"]] for message in record[columns["messages"]]]
-        roles = roles[1:] if roles[0] == tags["system_tag"] else roles
-        assert roles[::2] == [tags["user_tag"]] * len(roles[::2])
-        assert roles[1::2] == [tags["assistant_tag"]] * len(roles[1::2])
         named += images
         for name, span in zip(images, record["gpurender"]["spans"], strict=True):
             with Image.open(out / name) as image:
                 image.load()
                 assert image.size == (span["width"], span["height"])
                 assert np.array(image).min() < 128
-    assert sorted(named) == sorted(f"images/{path.name}" for path in (out / "images").iterdir())
     assert sorted(path.name for path in out.iterdir()) == ["data.jsonl", "dataset_info.json", "images", "report.json"]
+    check_report(out, records, named)
+    return records
+
+
+def check_report(out, records, named):
+    assert sorted(named) == sorted(f"images/{path.name}" for path in (out / "images").iterdir())
     report = json.loads((out / "report.json").read_text())
     assert report["rewritten"] + report["kept"] == len(records)
     assert report["images"] == len(named)
     assert report["read"] == report["rewritten"] + report["kept"] + report["failed"]
-    return records
 
 
 def contents(out):
@@ -91,6 +113,222 @@ def test_workers_and_batches_change_no_byte(tmp_path, monkeypatch):
         check_folder(tmp_path / name)
         results.append(contents(tmp_path / name))
     assert results[0] == results[1] == results[2]
+
+
+def write_as(container, records, path):
+    """A file of records in a container."""
+    lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    if container == "parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
+    elif container.startswith("json."):
+        path.write_bytes(gzip.compress(json.dumps(records, indent=2).encode()))
+    elif container == "jsonl.zst":
+        path.write_bytes(zstandard.ZstdCompressor().compress(lines))
+    else:
+        path.write_bytes(lines)
+    return path
+
+
+def test_containers_and_workers_change_no_byte(tmp_path):
+    records = [
+        {
+            "id": f"r{i}",
+            "messages": [{"role": "user", "content": f"{i}. {SENTENCES}"}, {"role": "assistant", "content": "A"}],
+        }
+        for i in range(150)
+    ]
+    results = []
+    for container, workers in (("jsonl", 1), ("json.gz", 2), ("jsonl.zst", 1), ("parquet", 2), ("parquet", 1)):
+        source = write_as(container, records, tmp_path / "a")
+        write_dataset([source], tmp_path / "out", lomo=LoMo(ratio=0.8), workers=workers)
+        check_folder(tmp_path / "out")
+        results.append(contents(tmp_path / "out"))
+    assert all(result == results[0] for result in results[1:])
+
+
+def of_shape(shape, i, text):
+    fields = {"id": i, "lang": "en"}
+    if shape == "messages":
+        turns = [{"role": "user", "content": text, "name": "x"}, {"role": "assistant", "content": "<image>?"}]
+        return fields | {"messages": turns}
+    if shape == "conversations":
+        turns = [{"from": "user", "value": text}, {"from": "assistant", "value": "<image>?"}]
+        return fields | {"conversations": [{"from": "system", "value": "Be brief."}, *turns]}
+    if shape == "alpaca":
+        more = {"input": text if i % 2 else "", "history": [["<image>", "b"]] if i % 3 else []}
+        return fields | {"instruction": f"<|image_pad|> {text}", "output": "A", "system": "s"} | more
+    return fields | {"tex": text}
+
+
+def flat(value):
+    """Every string within, in order, without the spaces that set literals apart."""
+    if isinstance(value, list | dict):
+        return [text for item in (value.values() if isinstance(value, dict) else value) for text in flat(item)]
+    return [value.replace("< ", "<")] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("shape", ["messages", "conversations", "alpaca", "tex"])
+@pytest.mark.parametrize("container", ["jsonl", "parquet"])
+def test_shapes_keep_their_fields(tmp_path, shape, container):
+    records = [of_shape(shape, i, f"{i}. {SENTENCES}") for i in range(40)]
+    source, out = write_as(container, records, tmp_path / "a"), tmp_path / "out"
+    report = write_dataset([source], out, lomo=LoMo(ratio=0.5), field="tex" if shape == "tex" else None)
+    written = check_folder(out)
+    assert report.counts["rewritten"] > 5
+    assert report.counts["failed"] == 0
+    (dataset,) = json.loads((out / "dataset_info.json").read_text()).values()
+    for before, after in zip(records, written, strict=True):
+        assert list(after) == [*before, "images", "gpurender"]
+        assert (after["id"], after["lang"]) == (before["id"], "en")
+        turns = zip(converted(before, dataset), converted(after, dataset), strict=True)
+        for k, ((role, text), (role_after, told)) in enumerate(turns):
+            # The system prompt is no turn for the converter, and is one for the provenance.
+            place = k + (shape == "conversations")
+            spans = [span for span in after["gpurender"]["spans"] if span["message"] == place]
+            for span in reversed(spans):
+                text = f"{text[: span['start']]}\0{text[span['stop'] :]}"
+            assert role_after == role
+            assert flat(told.replace("<image>", "\0")) == [text]
+        if not after["images"]:
+            assert flat({name: after[name] for name in before}) == flat(before)
+    columns = {
+        "messages": {"messages": "messages", "images": "images"},
+        "conversations": {"messages": "conversations", "images": "images"},
+        "alpaca": {
+            "prompt": "instruction",
+            "query": "input",
+            "response": "output",
+            "system": "system",
+            "history": "history",
+            "images": "images",
+        },
+        "tex": {"prompt": "tex", "images": "images"},
+    }
+    assert dataset["columns"] == columns[shape]
+    if shape == "conversations":
+        assert dataset["tags"] == {
+            "role_tag": "from",
+            "content_tag": "value",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
+            "observation_tag": "observation",
+            "function_tag": "function_call",
+        }
+
+
+@pytest.mark.parametrize(("shape", "path"), [("messages", "messages"), ("alpaca", "instruction"), ("tex", "tex")])
+def test_parts(tmp_path, shape, path):
+    source = write_as("jsonl", [of_shape(shape, i, f"<image> {i}. {SENTENCES}") for i in range(40)], tmp_path / "a")
+    out = tmp_path / "out"
+    write_dataset([source], out, lomo=LoMo(ratio=0.5), form="parts", field="tex" if shape == "tex" else None)
+    records = [json.loads(line) for line in (out / "data.jsonl").read_bytes().splitlines()]
+    named = []
+    for record in records:
+        value = record[path]
+        assert "images" not in record
+        parts = [part for turn in value for part in turn["content"]] if shape == "messages" else value
+        images = [part["image"] for part in parts if part["type"] == "image"]
+        assert len(images) == len(record["gpurender"]["spans"])
+        assert record["gpurender"]["apart"] == 0
+        assert "<image>" in parts[0]["text"] or "<|image_pad|>" in parts[0]["text"]
+        named += images
+    check_report(out, records, named)
+    assert sorted(path.name for path in out.iterdir()) == ["data.jsonl", "images", "report.json"]
+    # One type a column, as loaders of tables need it.
+    assert len(pyarrow.json.read_json(io.BytesIO((out / "data.jsonl").read_bytes()))) == 40
+
+
+def test_records_with_images_pass_in_every_shape(tmp_path):
+    (tmp_path / "cat.png").touch()
+    held = [
+        {
+            "conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A"}],
+            "image": "cat.png",
+        },
+        {"conversations": [{"from": "human", "value": "Text."}, {"from": "gpt", "value": "<image>"}]},
+    ]
+    source, out = write_as("jsonl", held, tmp_path / "a"), tmp_path / "out"
+    write_dataset([source], out, lomo=LoMo(ratio=0))
+    done = [json.loads(line) for line in (out / "data.jsonl").read_bytes().splitlines()]
+    assert [record["images"] for record in done] == [["../cat.png"], []]
+    assert done[0]["conversations"] == held[0]["conversations"]
+    assert done[1]["conversations"][1]["value"] == "< image>"
+    assert "image" not in done[0]
+    write_dataset([source], out, lomo=LoMo(ratio=0), form="parts")
+    done = [json.loads(line) for line in (out / "data.jsonl").read_bytes().splitlines()]
+    image = {"type": "image", "image": "../cat.png"}
+    assert done[0]["conversations"][0]["value"] == [image, {"type": "text", "text": "\nWhat?"}]
+    assert done[1]["conversations"][1]["value"] == [{"type": "text", "text": "<image>"}]
+    alpaca = {"instruction": "<image> What", "input": "is <image>?", "output": "A", "images": ["cat.png", "cat.png"]}
+    write_dataset([write_as("parquet", [alpaca], tmp_path / "b")], out, lomo=LoMo(ratio=1))
+    (done,) = [json.loads(line) for line in (out / "data.jsonl").read_bytes().splitlines()]
+    assert (done["instruction"], done["input"]) == ("<image> What\nis <image>?", "")
+    assert done["images"] == ["../cat.png", "../cat.png"]
+    assert done["gpurender"]["reason"] == "the record holds images, video or audio already"
+
+
+def test_a_record_of_another_shape_costs_itself_alone(tmp_path):
+    records = [{"id": "a", "none": 1}, of_shape("alpaca", 1, SENTENCES), of_shape("messages", 2, SENTENCES)]
+    source, out = write_as("jsonl", records, tmp_path / "a"), tmp_path / "out"
+    report = write_dataset([source], out, lomo=LoMo(ratio=1))
+    assert [record["id"] for record in check_folder(out)] == [1]
+    assert [problem["reason"] for problem in report.problems] == [
+        "'instruction' is missing; fields: id, none",
+        "'instruction' is missing; fields: id, lang, messages",
+    ]
+    assert [problem["record"] for problem in report.problems] == ["a", "2"]
+
+
+def test_inputs_that_are_no_records_touch_nothing(tmp_path):
+    good, bad, out = write_prompts(tmp_path / "a.jsonl", 10), tmp_path / "bad", tmp_path / "out"
+    cases = {
+        b"": "input is empty",
+        b"a,b\n1,2\n": "is no file of records",
+        b'{"tex": "x"}\n': r"no record .* among the first 1; record 1: .* name it with --field; fields: tex",
+        b"{broken\n": "among the first 1; record 1: not JSON",
+        gzip.compress(good.read_bytes())[:-20]: "input is broken: Compressed file ended",
+    }
+    for data, message in cases.items():
+        bad.write_bytes(data)
+        with pytest.raises(InputError, match=message):
+            write_dataset([bad], out, lomo=LoMo())
+        assert not out.exists()
+    bad.write_bytes(b"\x89PNG\0")
+    with pytest.raises(InputError, match="is no file of records") as raised:
+        write_dataset([good, bad], out, lomo=LoMo())
+    assert raised.value.filename == str(bad)
+    assert not out.exists()
+    write_dataset([write_as("json.gz", [], bad)], out, lomo=LoMo())
+    assert check_folder(out) == []
+
+
+def test_an_input_that_ends_too_early_leaves_a_valid_folder(tmp_path):
+    path = write_prompts(tmp_path / "a", 1000)
+    # Without the end, and stored, so that the first thousand lines come out.
+    path.write_bytes(gzip.compress(path.read_bytes(), 0)[:-9])
+    with pytest.raises(InputError, match="input is broken: Compressed file ended"):
+        write_dataset([path], tmp_path / "out", lomo=LoMo())
+    assert len(check_folder(tmp_path / "out")) > 600
+    assert not json.loads((tmp_path / "out" / "report.json").read_text())["complete"]
+
+
+def test_wrong_arguments_are_named(tmp_path):
+    source, lomo = write_prompts(tmp_path / "a.jsonl", 1), LoMo()
+    for options, message in (
+        ({"shape": "chatml"}, "shape must be one of messages, conversations, alpaca, not 'chatml'"),
+        ({"shape": "alpaca", "field": "text"}, "shape and field exclude each other"),
+        ({"form": "pil"}, "form must be one of placeholder, parts, not 'pil'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write_dataset([source], tmp_path / "out", lomo=lomo, **options)
+
+
+def test_a_pipe_is_an_input(tmp_path):
+    source, out = write_prompts(tmp_path / "a.jsonl", 300), tmp_path / "out"
+    command = f"{sys.executable} -m gpurender.cli lomo <(gzip < {source}) -o {out}"
+    subprocess.run(["bash", "-c", command], check=True)
+    assert len(check_folder(out)) == 300
 
 
 def test_several_files_and_a_limit(tmp_path):

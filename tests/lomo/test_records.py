@@ -1,18 +1,17 @@
-"""Records: lines of JSON in, LLaMA-Factory's form out."""
+"""Records: lines of JSON, and messages in which images stand among the text."""
 
-import json
+import datetime
 
 import pytest
 
-from gpurender.lomo.records import RecordError, encode_line, holds_media, parse_line, read_lines, to_sharegpt
+from gpurender.lomo.records import RecordError, encode_line, holds_media, interleave, parse_line, to_placeholders
 
 
-def test_lines_are_numbered_and_blank_ones_left_out(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\n\n  \r\n{"b": "\xe2\x80\xa8"}\n{"c": 3}')
-    lines = list(read_lines(path))
-    assert [number for number, _ in lines] == [1, 4, 5]
-    assert [parse_line(line) for _, line in lines] == [{"a": 1}, {"b": "\u2028"}, {"c": 3}]
+def to_strings(record, folder, out):
+    """The contents with `<image>`, the paths, and how many literals were written apart."""
+    contents, paths = interleave(record, folder, out)
+    told = [to_placeholders(parts) for parts in contents]
+    return [text for text, _ in told], paths, sum(count for _, count in told)
 
 
 @pytest.mark.parametrize(
@@ -42,23 +41,25 @@ def test_parts_become_markers_and_paths(tmp_path):
         {"type": "text", "text": " between "},
         {"type": "image", "image": tmp_path / "images/b.png"},
     ]
-    record, apart = to_sharegpt(rewritten("answer", *parts), tmp_path, tmp_path)
-    assert record["messages"][0]["content"] == "before <image> between <image>"
-    assert record["images"] == ["images/a.png", "images/b.png"]
-    assert (apart, record["id"]) == (0, 1)
+    contents, paths, apart = to_strings(rewritten("answer", *parts), tmp_path, tmp_path)
+    assert contents == ["before <image> between <image>", "answer"]
+    assert paths == ["images/a.png", "images/b.png"]
+    assert apart == 0
+    (parts, _), _ = interleave(rewritten("", *parts), tmp_path, tmp_path)
+    assert parts[0] == {"type": "text", "text": "before "}
+    assert parts[1] == {"type": "image", "image": "images/a.png"}
 
 
 def test_literal_placeholders_are_written_apart(tmp_path):
     text = "<image> <video> <audio> <|image_pad|> <images> < image> <Image>"
     parts = [{"type": "text", "text": text}, {"type": "image", "image": tmp_path / "images/a.png"}]
-    record, apart = to_sharegpt(rewritten(text, *parts), tmp_path, tmp_path)
+    contents, _, apart = to_strings(rewritten(text, *parts), tmp_path, tmp_path)
     told = "< image> < video> < audio> < |image_pad|> <images> < image> <Image>"
-    assert record["messages"][0]["content"] == told + "<image>"
-    assert record["messages"][1]["content"] == told
+    assert contents == [told + "<image>", told]
     assert apart == 8
     parts = [{"type": "text", "text": "<vid"}, {"type": "text", "text": "eo> hello"}]
-    record, apart = to_sharegpt(rewritten("a", *parts), tmp_path, tmp_path)
-    assert (record["messages"][0]["content"], apart) == ("< video> hello", 1)
+    contents, _, apart = to_strings(rewritten("a", *parts), tmp_path, tmp_path)
+    assert (contents[0], apart) == ("< video> hello", 1)
 
 
 def test_images_are_named_in_reading_order(tmp_path):
@@ -66,8 +67,8 @@ def test_images_are_named_in_reading_order(tmp_path):
         {"role": "user", "content": [{"type": "image", "image": "b.png"}]},
         {"role": "assistant", "content": "<image>"},
     ]
-    record, _ = to_sharegpt({"messages": messages, "images": ["a.png"]}, tmp_path, tmp_path)
-    assert record["images"] == ["b.png", "a.png"]
+    _, paths, _ = to_strings({"messages": messages, "images": ["a.png"]}, tmp_path, tmp_path)
+    assert paths == ["b.png", "a.png"]
 
 
 def test_images_that_were_there_keep_their_files(tmp_path):
@@ -78,21 +79,22 @@ def test_images_that_were_there_keep_their_files(tmp_path):
         "messages": [{"role": "user", "content": "<image><image> <video>?"}],
         "images": ["cat.png", "/far/dog.png"],
     }
-    done, apart = to_sharegpt(record, source, out)
-    assert done["images"] == ["../in/cat.png", "/far/dog.png"]
-    assert done["messages"][0]["content"] == "<image><image> < video>?"
+    contents, paths, apart = to_strings(record, source, out)
+    assert paths == ["../in/cat.png", "/far/dog.png"]
+    assert contents == ["<image><image> < video>?"]
     assert apart == 1
     parts = [{"type": "image_url", "image_url": {"url": "cat.png"}}, {"type": "text", "text": "<image>?"}]
-    done, _ = to_sharegpt({"messages": [{"role": "user", "content": parts}]}, source, out)
-    assert done["images"] == ["../in/cat.png"]
-    assert done["messages"][0]["content"] == "<image>< image>?"
+    contents, paths, _ = to_strings({"messages": [{"role": "user", "content": parts}]}, source, out)
+    assert paths == ["../in/cat.png"]
+    assert contents == ["<image>< image>?"]
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"images": ["a.png"]}, "0 <image> markers but 1 images"),
-        ({"videos": ["a.mp4"]}, "'videos' cannot be carried"),
+        ({"images": [None], "messages": [{"role": "user", "content": "<image>"}]}, "a file's path .* not NoneType"),
+        ({"videos": ["a.mp4"]}, "'videos' cannot be carried, only images"),
         ({"images": ["a" * 5000], "messages": [{"role": "user", "content": "<image>"}]}, "path cannot be used"),
         ({"images": ["a.png"], "image": "b.png"}, "'image' and 'images' cannot be told apart"),
         ({"messages": [{"role": "user", "content": [{"type": "image", "image": 0}]}]}, "a file's path .* not int"),
@@ -113,13 +115,12 @@ def test_what_the_form_cannot_carry_is_named(tmp_path, fields, message):
     record = {"messages": [{"role": "user", "content": "what?"}]} | fields
     assert holds_media(record)
     with pytest.raises(RecordError, match=message):
-        to_sharegpt(record, tmp_path, tmp_path)
+        interleave(record, tmp_path, tmp_path)
 
 
-def test_other_fields_are_kept(tmp_path):
-    record = json.loads('{"messages": [{"role": "user", "content": "a", "name": "x"}], "z": {"deep": [1.5, null]}}')
-    done, _ = to_sharegpt(record, tmp_path, tmp_path)
-    assert done == {**record, "images": []}
+def test_dates_are_written_in_iso_8601():
+    when = datetime.datetime(2026, 1, 2, 3, 4, 5)
+    assert encode_line({"at": when, "on": when.date()}) == b'{"at": "2026-01-02T03:04:05", "on": "2026-01-02"}\n'
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,7 @@ def test_other_fields_are_kept(tmp_path):
     [
         ({"id": "\ud800"}, r"lone surrogate \(U\+D800\)"),
         ({"x": float("inf")}, "cannot be written as JSON"),
+        ({"x": b"bytes"}, "cannot be written as JSON: a value of type bytes"),
     ],
 )
 def test_what_no_reader_could_read_is_named(record, message):
