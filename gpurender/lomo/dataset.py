@@ -166,7 +166,9 @@ def _in_pool(work: Work, workers: int) -> Iterator[Any]:
         waiting: deque[Future[Batch]] = deque()
         try:
             for items in batches:
-                waiting.append(pool.submit(_do, items))
+                with _signals_held():
+                    # It may start a process.
+                    waiting.append(pool.submit(_do, items))
                 # Bounded, so that neither records nor results pile up.
                 if len(waiting) >= 3 * workers:
                     yield waiting.popleft().result()
