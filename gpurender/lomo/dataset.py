@@ -184,6 +184,19 @@ def _in_pool(work: Work, workers: int) -> Iterator[Any]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Keep Ctrl-C waiting: a process that starts now inherits that, and is not interrupted before it is set up."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _worker: Work | None = None
 
 

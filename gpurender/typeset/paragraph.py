@@ -11,12 +11,14 @@ from gpurender.typeset.bidi import order_line
 from gpurender.typeset.layout import Layout
 from gpurender.typeset.shape import (
     ADVANCE,
+    BEGIN,
     BOTTOM,
     BREAK,
     BREAKABLE,
     CLUSTER,
     DASH_FIRST,
     DASH_LAST,
+    END,
     ENDLESS,
     FIRST,
     FLAGS,
@@ -26,6 +28,7 @@ from gpurender.typeset.shape import (
     ID,
     KEY,
     LEFT,
+    LENGTH,
     NEWLINE,
     OPPORTUNITY,
     PEN,
@@ -77,12 +80,12 @@ def _before(t, words, begins, spaces, breaks, origin, entries):
 
 
 @njit(inline="always")
-def _within(g, begin, breaks, origin, glyphs):
+def _within(g, begin, breaks, origin, glyphs, details):
     """What may happen before glyph g of a word that begins with character `begin`, as above."""
     kind = glyphs[g, BREAK]
     if kind == 0 or len(breaks) == 0:
         return kind
-    allowed = breaks[origin + begin + glyphs[g, FIRST]]
+    allowed = breaks[origin + begin + details[g, FIRST]]
     return OPPORTUNITY if allowed & 1 else 0 if allowed & 2 else CLUSTER
 
 
@@ -92,16 +95,24 @@ def _tab(x, space):
 
 
 @njit(cache=True, nogil=True)
-def _end_line(t, g, soft, stop, words, begins, spaces, breaks, origin, entries, glyphs, glyph_starts, space, limit):
-    """Where the line ends that begins with token t, or with its glyph g: before a token, or (g >= 0) within it.
+def _take_line(
+    t, g, soft, stop, words, begins, spaces, breaks, origin, entries, glyphs, details, space, limit,
+    tokens, firsts, lasts, lefts, widths,
+):  # fmt: skip
+    """Take a line's pieces, from left to right as if all were read so, from token t, or from its glyph g, on.
 
-    Greedy: the last place where a break is allowed and what comes before it fits; where there is none, the last
-    cluster that fits, but at least one. A line end of the text ends the line before its token.
+    Greedy: it ends at the last place where a break is allowed and what comes before it fits; where there is none, after
+    the last cluster that fits, but has at least one. A line end of the text ends the line before its token.
+
+    Returns:
+        Where the next line begins: before a token, or (g >= 0) within it; and the number of pieces.
     """
     x = np.int64(0)
     first = t
-    best_t, best_g = np.int64(-1), np.int64(-1)
-    must_t, must_g = np.int64(-1), np.int64(-1)
+    count = 0
+    # The best place to end, or else where it must: token, glyph, and the number of the piece there.
+    best_t, best_g, best = np.int64(-1), np.int64(-1), 0
+    must_t, must_g, must = np.int64(-1), np.int64(-1), 0
     while t < stop:
         word = words[t]
         if word == NEWLINE:
@@ -110,9 +121,9 @@ def _end_line(t, g, soft, stop, words, begins, spaces, breaks, origin, entries, 
             x += spaces[t] * space
             kind = _before(t, words, begins, spaces, breaks, origin, entries)
             if kind == OPPORTUNITY:
-                best_t, best_g = t, np.int64(-1)
-            if kind >= CLUSTER:
-                must_t, must_g = t, np.int64(-1)
+                best_t, best_g, best = t, np.int64(-1), count
+            elif kind == CLUSTER:
+                must_t, must_g, must = t, np.int64(-1), count
         elif g < 0 and not soft and spaces[t]:
             x += spaces[t] * space
             best_t = t
@@ -120,28 +131,38 @@ def _end_line(t, g, soft, stop, words, begins, spaces, breaks, origin, entries, 
             x = _tab(x, space)
             t += 1
             continue
-        end = glyph_starts[word + 1]
-        k = g if g >= 0 else glyph_starts[word]
-        g = np.int64(-1)
-        origin_x = x - (glyphs[k, PEN] if k < end else 0)
-        if origin_x + entries[word, ADVANCE] > limit:
+        k, end = np.int64(entries[word, BEGIN]), np.int64(entries[word, END])
+        origin_x = x
+        if g >= 0:
+            k = g
+            origin_x -= details[k, PEN]
+            g = np.int64(-1)
+        after = origin_x + entries[word, ADVANCE]
+        tokens[count], firsts[count], lasts[count], lefts[count], widths[count] = t, k, end, x, after - x
+        if after > limit:
             k += 1
-            while k < end and origin_x + glyphs[k, PEN] <= limit:
-                kind = _within(k, begins[t], breaks, origin, glyphs)
+            while k < end and origin_x + details[k, PEN] <= limit:
+                kind = _within(k, begins[t], breaks, origin, glyphs, details)
                 if kind == OPPORTUNITY:
-                    best_t, best_g = t, k
-                if kind >= CLUSTER:
-                    must_t, must_g = t, k
+                    best_t, best_g, best = t, k, count
+                elif kind == CLUSTER:
+                    must_t, must_g, must = t, k, count
                 k += 1
+            if best_t < 0:
+                best_t, best_g, best = must_t, must_g, must
+            if best_t < 0:
+                # Nothing fits, so the line holds one cluster.
+                while k < end and _within(k, begins[t], breaks, origin, glyphs, details) == 0:
+                    k += 1
+                if k < end:
+                    best_t, best_g, best = t, k, count
             if best_t >= 0:
-                return best_t, best_g
-            if must_t >= 0:
-                return must_t, must_g
-            # Nothing fits, so the line holds one cluster.
-            while k < end and _within(k, begins[t], breaks, origin, glyphs) == 0:
-                k += 1
-            if k < end:
-                return t, k
+                if best_g >= 0:
+                    begin = firsts[best]
+                    pen = details[begin, PEN] if begin > entries[words[best_t], BEGIN] else 0
+                    lasts[best], widths[best] = best_g, details[best_g, PEN] - pen
+                    best += 1
+                return best_t, best_g, best
         elif (
             ((entries[word, FLAGS] & BREAKABLE) or len(breaks) > 0)
             and t + 1 < stop
@@ -150,11 +171,12 @@ def _end_line(t, g, soft, stop, words, begins, spaces, breaks, origin, entries, 
         ):
             # What is glued to this word may take a part of it to the next line.
             for i in range(k + 1, end):
-                if _within(i, begins[t], breaks, origin, glyphs) == OPPORTUNITY:
-                    best_t, best_g = t, i
-        x = origin_x + entries[word, ADVANCE]
+                if _within(i, begins[t], breaks, origin, glyphs, details) == OPPORTUNITY:
+                    best_t, best_g, best = t, i, count
+        x = after
+        count += 1
         t += 1
-    return t, np.int64(-1)
+    return t, np.int64(-1), count
 
 
 @njit(cache=True, nogil=True)
@@ -186,7 +208,7 @@ def _order(count, base, origin, begins, levels, tokens, lefts, widths, item_leve
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
     words, begins, spaces, starts, text_starts, levels, bases, breaks, is_complex,
-    entries, glyphs, glyph_starts, code_starts,
+    entries, glyphs, details,
     space, ascent, descent, leading, baseline, limit, width, margin, trim, max_pixels,
     sizes, out_ids, out_fonts, out_xy, glyph_offsets, boxes, ranges, word_offsets, notes,
 ):  # fmt: skip
@@ -212,60 +234,26 @@ def _fill(
         y = np.int64(baseline)
         above, above_differs, first_line = np.int64(0), False, True
         while y <= max_pixels:
-            end_t, end_g = _end_line(
-                t,
-                g,
-                soft,
-                stop,
-                words,
-                begins,
-                spaces,
-                text_breaks,
-                origin,
-                entries,
-                glyphs,
-                glyph_starts,
-                space,
-                limit,
-            )
             first_t = t
-            count = 0
-            x = np.int64(0)
-            top, bottom, differs, rightwards = 1 << 40, -(1 << 40), False, True
-            while t < end_t or (t == end_t and end_g >= 0):
-                if g < 0 and not (soft and t == first_t):
-                    x += spaces[t] * space
-                word = words[t]
-                if word == TAB:
-                    x = _tab(x, space)
-                    t += 1
-                    continue
-                first, last = g if g >= 0 else glyph_starts[word], glyph_starts[word + 1]
-                g = np.int64(-1)
-                stop_pen = entries[word, ADVANCE]
-                if t == end_t and end_g < last:
-                    last = end_g
-                    stop_pen = glyphs[last, PEN]
-                if entries[word, FLAGS] & ENDLESS:
-                    # No page holds it.
-                    y = np.int64(1 << 40)
-                tokens[count], firsts[count], lasts[count], lefts[count] = t, first, last, x
-                widths[count] = stop_pen - (glyphs[first, PEN] if first < last else stop_pen)
-                x += widths[count]
-                count += 1
-                top, bottom = min(top, entries[word, TOP]), max(bottom, entries[word, BOTTOM])
-                differs = differs or entries[word, FONT] != 0
-                rightwards = rightwards and not entries[word, KEY] & RTL
-                if t == end_t:
-                    break
-                t += 1
-            if not first_line:
-                y += leading
-                if (differs or above_differs) and top < bottom and above < 1 << 39:
-                    # Other fonts may be taller than the line; their ink keeps off the line above.
+            end_t, end_g, count = _take_line(
+                t, g, soft, stop, words, begins, spaces,
+                text_breaks, origin, entries, glyphs, details, space, limit,
+                tokens, firsts, lasts, lefts, widths,
+            )  # fmt: skip
+            y += 0 if first_line else leading
+            rightwards = True
+            if is_complex[n]:
+                # Other fonts may be taller than the line: their ink keeps off the line above.
+                top, bottom, differs = 1 << 40, -(1 << 40), False
+                for i in range(count):
+                    word = words[tokens[i]]
+                    top, bottom = min(top, entries[word, TOP]), max(bottom, entries[word, BOTTOM])
+                    differs = differs or entries[word, FONT] != 0
+                    rightwards = rightwards and not entries[word, KEY] & RTL
+                if not first_line and (differs or above_differs) and top < bottom and above < 1 << 39:
                     y = max(y, above - top + 1)
+                above, above_differs = y + bottom if top < bottom else 1 << 40, differs
             first_line = False
-            above, above_differs = y + bottom if top < bottom else 1 << 40, differs
             if count and is_complex[n]:
                 base = bases[origin + begins[first_t]]
                 if base or not rightwards:
@@ -274,18 +262,24 @@ def _fill(
             for i in range(count):
                 word, first, last, x = words[tokens[i]], firsts[i], lasts[i], lefts[i]
                 begin = begins[tokens[i]]
+                if entries[word, FLAGS] & ENDLESS:
+                    # No page holds it.
+                    y = np.int64(1 << 40)
                 font = entries[word, FONT]
                 # A word that reads from the right is placed from its right edge.
                 sign = -1 if entries[word, KEY] & RTL else 1
-                pen = np.int64(glyphs[first, PEN]) if first < last else np.int64(0)
+                pen = np.int64(details[first, PEN]) if first < last else np.int64(0)
                 shift = x + widths[i] + pen if sign < 0 else x - pen
-                # Unsigned indexes need no check for negative ones.
-                for k in range(np.uint64(first), np.uint64(last)):
-                    out_ids[g_out] = glyphs[k, ID]
+                # Unsigned indexes need no check for negative ones, and numba's loops over a range take longer.
+                u, stop_u = np.uint64(first), np.uint64(last)
+                line_y = y * 64
+                while u < stop_u:
+                    out_ids[g_out] = glyphs[u, ID]
                     out_fonts[g_out] = font
-                    out_xy[g_out, 0] = shift + sign * glyphs[k, X]
-                    out_xy[g_out, 1] = y * 64 - glyphs[k, Y]
+                    out_xy[g_out, 0] = shift + sign * glyphs[u, X]
+                    out_xy[g_out, 1] = line_y - glyphs[u, Y]
                     g_out += np.uint64(1)
+                    u += np.uint64(1)
                 if entries[word, TOP] < entries[word, BOTTOM]:
                     ink_top, ink_bottom = (
                         min(ink_top, y + entries[word, TOP]),
@@ -299,18 +293,18 @@ def _fill(
                         or (x + entries[word, RIGHT] + 71) >> 6 > ink_right
                     ):
                         for k in range(first, last):
-                            if glyphs[k, XMAX] > glyphs[k, XMIN]:
+                            if details[k, XMAX] > details[k, XMIN]:
                                 # Where the renderer will draw it: at a quarter pixel.
                                 px = (shift + sign * glyphs[k, X] + 8) >> 4 << 4
-                                ink_left = min(ink_left, (px + glyphs[k, XMIN]) >> 6)
-                                ink_right = max(ink_right, (px + glyphs[k, XMAX] + 63) >> 6)
+                                ink_left = min(ink_left, (px + details[k, XMIN]) >> 6)
+                                ink_right = max(ink_right, (px + details[k, XMAX] + 63) >> 6)
                 boxes[w_out, 0] = x / 64
                 boxes[w_out, 1] = y - ascent / 64
                 boxes[w_out, 2] = (x + widths[i]) / 64
                 boxes[w_out, 3] = y + descent / 64
-                ranges[w_out, 0] = begin + (glyphs[first, FIRST] if first > glyph_starts[word] else 0)
+                ranges[w_out, 0] = begin + (details[first, FIRST] if first > entries[word, BEGIN] else 0)
                 ranges[w_out, 1] = begin + (
-                    glyphs[last, FIRST] if last < glyph_starts[word + 1] else code_starts[word + 1] - code_starts[word]
+                    details[last, FIRST] if last < entries[word, END] else entries[word, LENGTH]
                 )
                 w_out += np.uint64(1)
             t, g, soft = end_t, end_g, True
@@ -354,11 +348,11 @@ def _fill(
 
 
 @njit(cache=True, nogil=True)
-def _count_glyphs(words, glyph_starts):
+def _count_glyphs(words, entries):
     total = 0
     for word in words:
         if word >= 0:
-            total += glyph_starts[word + 1] - glyph_starts[word]
+            total += entries[word, END] - entries[word, BEGIN]
     return total
 
 
@@ -380,7 +374,7 @@ def set_pages(
     """
     font = cache.stack.fonts[0]
     pages = len(tokens.starts) - 1
-    glyphs = _count_glyphs(tokens.words, cache.glyph_starts)
+    glyphs = _count_glyphs(tokens.words, cache.words)
     # A word may be split before every glyph.
     pieces = glyphs + len(tokens.words)
     sizes = np.empty((pages, 2), np.int32)
@@ -392,7 +386,7 @@ def set_pages(
     baseline = round((style.line_height - (font.ascent + font.descent) / 64) / 2 + font.ascent / 64)
     used, boxed = _fill(
         *tokens, text_starts, runs.levels, runs.bases, runs.breaks, runs.complex,
-        cache.words, cache.glyphs, cache.glyph_starts, cache.code_starts,
+        cache.words, cache.glyphs, cache.details,
         max(1, font.space), font.ascent, font.descent, style.line_height, baseline,
         (style.width - 2 * style.margin) * 64, style.width, style.margin, style.trim, style.max_pixels,
         sizes, ids, fonts, xy, glyph_offsets, boxes, ranges, word_offsets, notes,

@@ -21,16 +21,19 @@ __all__ = ["NEWLINE", "TAB", "Runs", "Tokens", "WordCache", "reserve"]
 
 TAB, NEWLINE = -1, -2  # in place of a word
 
-# Columns of WordCache.glyphs: glyph id; where it is drawn; the pen before it; its control box from left to right, of no
-# width if it has no ink; the character of the word that its cluster begins with; what may happen before it. In reading
-# order, and in 1/64 px, y upwards. In a word that reads from the right, X is from the right too, leftwards.
-ID, X, Y, PEN, XMIN, XMAX, FIRST, BREAK = range(8)
+# Columns of WordCache.glyphs, which all that is set runs through: glyph id; where it is drawn; what may happen before
+# it. In reading order, and in 1/64 px, y upwards. In a word that reads from the right, X is from the right, leftwards.
+ID, X, Y, BREAK = range(4)
+# Columns of WordCache.details: the pen before a glyph; its control box from left to right, of no width if it has no
+# ink; the character of the word that its cluster begins with.
+PEN, XMIN, XMAX, FIRST = range(4)
 # What may happen before a glyph: nothing, an emergency break (a cluster begins), a line break (UAX #14).
 CLUSTER, OPPORTUNITY = 1, 2
 
-# Columns of WordCache.words: advance, and where ink may begin and end from left to right, 1/64 px; the first row with
-# ink and the one after the last, px below the baseline; the number of its font; flags; its run key.
-ADVANCE, LEFT, RIGHT, TOP, BOTTOM, FONT, FLAGS, KEY = range(8)
+# Columns of WordCache.words: run key; number of characters; first glyph and the one after the last; advance, and where
+# ink may begin and end from left to right, 1/64 px; the first row with ink and the one after the last, px below the
+# baseline; number of the font; flags.
+KEY, LENGTH, BEGIN, END, ADVANCE, LEFT, RIGHT, TOP, BOTTOM, FONT, FLAGS = range(11)
 
 # Flags of a word: it has missing glyphs; it is too long to be kept, and has no glyphs; line breaks within; no break
 # before it, nor after it, even where a space stands (UAX #14, LB13 to LB15); it begins or ends with a dash (LB17).
@@ -165,9 +168,7 @@ def _tokenize(
 
 
 @njit(cache=True, nogil=True)
-def _shape_words(
-    buffer, fonts, notdefs, language, codes, code_starts, first, count, entries, glyphs, glyph_starts, used
-):
+def _shape_words(buffer, fonts, notdefs, language, codes, code_starts, first, count, entries, glyphs, details, used):
     """Shape words [first, count) one by one, while there is room; returns the first not shaped and the rows in use."""
     length = np.zeros(1, np.uint32)
     room = len(glyphs)
@@ -187,8 +188,8 @@ def _shape_words(
                 glyphs[used + k, ID] = 0
                 glyphs[used + k, X] = pen + notdefs[0] if leftwards else pen
                 glyphs[used + k, Y] = 0
-                glyphs[used + k, PEN] = pen
-                glyphs[used + k, FIRST] = k
+                details[used + k, PEN] = pen
+                details[used + k, FIRST] = k
                 glyphs[used + k, BREAK] = CLUSTER
                 pen += notdefs[0]
                 if pen >= LONGEST:
@@ -209,8 +210,8 @@ def _shape_words(
                 x = pen + advance - places[source, 2] if leftwards else pen + places[source, 2]
                 glyphs[used + k, X] = max(-LONGEST, min(LONGEST, x))
                 glyphs[used + k, Y] = places[source, 3]
-                glyphs[used + k, PEN] = pen
-                glyphs[used + k, FIRST] = cluster
+                details[used + k, PEN] = pen
+                details[used + k, FIRST] = cluster
                 glyphs[used + k, BREAK] = CLUSTER if cluster != previous else 0
                 previous = cluster
                 if infos[source, 0] == 0:
@@ -220,26 +221,28 @@ def _shape_words(
                     break
         if pen >= LONGEST:
             flags, pen, number = ENDLESS, np.int64(0), np.int64(0)
+        entries[word, LENGTH] = stop - begin
         entries[word, FLAGS] = flags
         entries[word, ADVANCE] = pen
+        entries[word, BEGIN] = used
         used += number
-        glyph_starts[word + 1] = used
+        entries[word, END] = used
     return count, used
 
 
 @njit(cache=True, nogil=True)
-def _measure(first, count, entries, glyphs, glyph_starts, boxes):
+def _measure(first, count, entries, glyphs, details, boxes):
     """Where words have ink, from the control boxes [G, 4] of the glyphs of words [first, count)."""
-    origin = glyph_starts[first]
+    origin = entries[first, BEGIN]
     for word in range(first, count):
         left, right, top, bottom = LONGEST, -LONGEST, LONGEST, -LONGEST
         leftwards = (np.uint32(entries[word, KEY]) & np.uint32(RTL)) != 0
-        for g in range(glyph_starts[word], glyph_starts[word + 1]):
+        for g in range(entries[word, BEGIN], entries[word, END]):
             xmin, ymin, xmax, ymax = boxes[g - origin]
             if xmin >= xmax or ymin >= ymax:
-                glyphs[g, XMIN] = glyphs[g, XMAX] = 0
+                details[g, XMIN] = details[g, XMAX] = 0
                 continue
-            glyphs[g, XMIN], glyphs[g, XMAX] = xmin, xmax
+            details[g, XMIN], details[g, XMAX] = xmin, xmax
             x = entries[word, ADVANCE] - glyphs[g, X] if leftwards else glyphs[g, X]
             left, right = min(left, x + xmin), max(right, x + xmax)
             # The row of the baseline as the renderer rounds it, a whole pixel.
@@ -250,16 +253,16 @@ def _measure(first, count, entries, glyphs, glyph_starts, boxes):
 
 
 @njit(cache=True, nogil=True)
-def _flag(words, breaks, lengths, offsets, entries, glyphs, glyph_starts):
+def _flag(words, breaks, lengths, offsets, entries, glyphs, details):
     """Enter the line breaks within words, as [B] character indexes at offsets [W + 1]."""
     for w in range(len(words)):
         word = words[w]
         k = offsets[w]
-        for g in range(glyph_starts[word], glyph_starts[word + 1]):
+        for g in range(entries[word, BEGIN], entries[word, END]):
             if glyphs[g, BREAK] == CLUSTER:
-                while k < offsets[w + 1] and breaks[k] < glyphs[g, FIRST]:
+                while k < offsets[w + 1] and breaks[k] < details[g, FIRST]:
                     k += 1
-                if k < offsets[w + 1] and breaks[k] == glyphs[g, FIRST] and 0 < breaks[k] < lengths[w]:
+                if k < offsets[w + 1] and breaks[k] == details[g, FIRST] and 0 < breaks[k] < lengths[w]:
                     glyphs[g, BREAK] = OPPORTUNITY
                     entries[word, FLAGS] |= BREAKABLE
 
@@ -280,10 +283,9 @@ class WordCache:
     holds at most that and one call's words: 75 MB with 131,072 words of 3 to 11 letters.
 
     Attributes:
-        glyphs: [.., 8] int32, a word's in reading order; columns `ID` to `BREAK`.
-        glyph_starts: [words + 1] int64, each word's first glyph.
-        words: [words, 8] int32; columns `ADVANCE` to `KEY`.
-        code_starts: [words + 1] int64, each word's first code point.
+        glyphs: [.., 4] int32, a word's in reading order; columns `ID` to `BREAK`.
+        details: [.., 4] int32, more of the same glyphs; columns `PEN` to `FIRST`.
+        words: [words, 11] int32; columns `KEY` to `FLAGS`.
         has_missing: Whether any word has missing glyphs.
     """
 
@@ -299,11 +301,12 @@ class WordCache:
         self._table = np.full(1024, -1, np.int32)
         self._hashes = np.empty(0, np.uint64)
         self._pool = np.empty(0, np.uint32)
-        self.code_starts = np.zeros(1, np.int64)
+        self._code_starts = np.zeros(1, np.int64)
         self._count = self._shaped = 0
-        self.glyph_starts = np.zeros(1, np.int64)
-        self.words = np.empty((0, KEY + 1), np.int32)
+        self._used = 0  # rows of glyphs
+        self.words = np.empty((0, FLAGS + 1), np.int32)
         self.glyphs = np.empty((0, BREAK + 1), np.int32)
+        self.details = np.empty((0, FIRST + 1), np.int32)
         self.has_missing = False
         self._boxes, self._ranges = np.empty((0, 4), np.float32), np.empty((0, 2), np.int32)
         self._scratch = [np.empty(0, np.int32) for _ in range(3)]
@@ -327,21 +330,21 @@ class WordCache:
             raise
 
     def _tokenize(self, codes: np.ndarray, text_starts: np.ndarray, keys: np.ndarray) -> Tokens:
-        if self._count > self.max_words or self.glyph_starts[self._shaped] > 16 * self.max_words:
+        if self._count > self.max_words or self._used > 16 * self.max_words:
             self.clear()
         # Room for the worst case, every character a word of its own, so that the loop need not grow anything.
         most = len(codes) if len(keys) else len(codes) // 2 + len(text_starts)
         room = self._count + most
         self._hashes = reserve(self._hashes, room)
         self.words = reserve(self.words, room)
-        self.code_starts = reserve(self.code_starts, room + 1)
-        self._pool = reserve(self._pool, int(self.code_starts[self._count]) + len(codes))
+        self._code_starts = reserve(self._code_starts, room + 1)
+        self._pool = reserve(self._pool, int(self._code_starts[self._count]) + len(codes))
         if len(self._table) < 2 * room:
             self._table = np.empty(1 << (2 * room - 1).bit_length(), np.int32)
             _rehash(self._table, self._hashes, self._count)
         self._scratch = [reserve(array, len(codes)) for array in self._scratch]
         starts = np.empty(len(text_starts), np.int64)
-        cache = (self._table, self._hashes, self.code_starts, self._pool, self.words, self._count)
+        cache = (self._table, self._hashes, self._code_starts, self._pool, self.words, self._count)
         total, self._count = _tokenize(codes, text_starts, keys, *cache, *self._scratch, starts)
         if self._count > self._shaped:
             self._shape_new()
@@ -351,16 +354,16 @@ class WordCache:
     def _shape_new(self) -> None:
         """Shape the words entered but not yet shaped."""
         first, count = self._shaped, self._count
-        used = start = int(self.glyph_starts[first])
-        self.glyph_starts = reserve(self.glyph_starts, count + 1)
+        used = start = self._used
         fonts = self.stack.fonts
         notdefs = np.array([font.shaper.advance(0) for font in fonts[:1]], np.int64)
-        need = int(self.code_starts[count] - self.code_starts[first])
+        need = int(self._code_starts[count] - self._code_starts[first])
         word = first
         while True:
-            self.glyphs = reserve(self.glyphs, used + need)
-            source = (self._buffer, self.stack.pointers, notdefs, self._language, self._pool, self.code_starts)
-            word, used = _shape_words(*source, word, count, self.words, self.glyphs, self.glyph_starts, used)
+            self.glyphs, self.details = reserve(self.glyphs, used + need), reserve(self.details, used + need)
+            source = (self._buffer, self.stack.pointers, notdefs, self._language, self._pool, self._code_starts)
+            target = (self.words, self.glyphs, self.details)
+            word, used = _shape_words(*source, word, count, *target, used)
             if word == count:
                 break
             # More glyphs than characters.
@@ -369,13 +372,13 @@ class WordCache:
         new = slice(first, count)
         rows = self.glyphs[start:used]
         boxes = np.empty((used - start, 4), np.int32)
-        owners = np.repeat(self.words[new, FONT], np.diff(self.glyph_starts[first : count + 1]))
+        owners = np.repeat(self.words[new, FONT], self.words[new, END] - self.words[new, BEGIN])
         for number in np.unique(owners).tolist():
             boxes[owners == number] = fonts[number].ink(rows[owners == number, ID])
-        _measure(first, count, self.words, self.glyphs, self.glyph_starts, boxes)
+        _measure(first, count, self.words, self.glyphs, self.details, boxes)
         self._break_new(first, count)
         self.has_missing = self.has_missing or bool((self.words[new, FLAGS] & MISSING).any())
-        self._shaped = count
+        self._shaped, self._used = count, used
 
     def _break_new(self, first: int, count: int) -> None:
         """Find where ICU breaks plain words, and whether it breaks between them and their neighbours."""
@@ -383,7 +386,7 @@ class WordCache:
         keys = self.words[first:count, KEY]
         # ICU has seen the other texts as a whole.
         for word in (first + np.flatnonzero(keys == 0)).tolist():
-            codes = self._pool[self.code_starts[word] : self.code_starts[word + 1]]
+            codes = self._pool[self._code_starts[word] : self._code_starts[word + 1]]
             text = codes.tobytes().decode("utf-32-le", "surrogatepass")
             if not text.isalnum():
                 words.append(word)
@@ -403,7 +406,8 @@ class WordCache:
         self.words[words, FLAGS] |= flags.astype(np.int32)
         inner = [found[a:b] - begin for a, b, begin in zip(offsets, ends, begins, strict=True)]
         bounds = np.concatenate([[0], np.cumsum(ends - offsets)])
-        _flag(np.array(words), np.concatenate(inner), lengths, bounds, self.words, self.glyphs, self.glyph_starts)
+        target = (self.words, self.glyphs, self.details)
+        _flag(np.array(words), np.concatenate(inner), lengths, bounds, *target)
 
     def room(self, pieces: int) -> tuple[np.ndarray, np.ndarray]:
         """Room for the boxes [.., 4] and ranges [.., 2] of so many pieces of words, the same in each call."""
@@ -412,8 +416,9 @@ class WordCache:
 
     def missing(self, word: int) -> list[tuple[int, int]]:
         """The character ranges of a word that its missing glyphs stand for."""
-        rows = self.glyphs[self.glyph_starts[word] : self.glyph_starts[word + 1]]
-        length = int(self.code_starts[word + 1] - self.code_starts[word])
-        ends = dict(pairwise([*sorted(set(rows[:, FIRST].tolist())), length]))
-        lost = sorted(set(rows[rows[:, ID] == 0, FIRST].tolist()))
+        _, length, begin, end = self.words[word, : END + 1].tolist()
+        rows = slice(begin, end)
+        firsts = self.details[rows, FIRST]
+        ends = dict(pairwise([*sorted(set(firsts.tolist())), length]))
+        lost = sorted(set(firsts[self.glyphs[rows, ID] == 0].tolist()))
         return [(first, ends[first]) for first in lost]
