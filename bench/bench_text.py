@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from gpurender.bench.peers import PEERS
+from gpurender.bench.conftest import LANGUAGES
+from gpurender.bench.peers import ANY_SCRIPT, PEERS
 
 from gpurender import LoMo, Pages, Renderer, Typesetter
 from gpurender.lomo.dataset import write_dataset
+from gpurender.typeset.fallback import install_command
 from gpurender.typeset.shape import WordCache
 
 PAGES = 1024
@@ -63,21 +67,104 @@ def bench_text(benchmark: Any, passages: list[str], batch: int) -> None:
 
 @pytest.mark.benchmark(group="text: 360-character passages")
 def bench_text_unseen(benchmark: Any, passages: list[str]) -> None:
-    """Every seventh word (14 %) one that was never seen."""
-    texts, count, rounds = passages[:PAGES], 0, []
-    for _ in range(11):
+    """15 % of the words, drawn at random, ones that were never seen."""
+    texts, count, rng = passages[:PAGES], 0, np.random.default_rng(0)
+
+    def unseen() -> list[str]:
+        nonlocal count
         batch = []
         for text in texts:
             words = text.split(" ")
-            for i in range(0, len(words), 7):
+            for i in np.flatnonzero(rng.random(len(words)) < 0.15).tolist():
                 count += 1
                 words[i] = f"{words[i][:3]}{count}"
             batch.append(" ".join(words))
-        rounds.append(batch)
+        return batch
+
     typesetter, renderer = Typesetter(), Renderer()
     render(typesetter, renderer, texts)
-    left = iter(rounds)
-    measure(benchmark, lambda: render(typesetter, renderer, next(left)), "gpurender, 14 % of words unseen", PAGES)
+    rounds = iter([unseen() for _ in range(11)])
+    measure(benchmark, lambda: render(typesetter, renderer, next(rounds)), "gpurender, 15 % of words unseen", PAGES)
+
+
+@pytest.mark.benchmark(group="text: 360-character passages")
+def bench_text_two_processes(benchmark: Any, passages: list[str]) -> None:
+    """Two processes on two cores, each with half of the passages; the pages stay where they are."""
+    cores = sorted(os.sched_getaffinity(os.getppid()))[:2] if hasattr(os, "sched_getaffinity") else [0, 1]
+    if len(cores) < 2:
+        pytest.skip("needs two cores")
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in cores]
+    texts = passages[:PAGES]
+    halves = (texts[: PAGES // 2], texts[PAGES // 2 :])
+    workers = [
+        context.Process(target=_serve, args=(theirs, half, core), daemon=True)
+        for (_, theirs), half, core in zip(pipes, halves, cores, strict=True)
+    ]
+    for worker in workers:
+        worker.start()
+
+    def run() -> None:
+        for mine, _ in pipes:
+            mine.send(True)
+        for mine, _ in pipes:
+            mine.recv()
+
+    try:
+        run()
+        measure(benchmark, run, "gpurender, 2 processes on 2 cores", PAGES)
+    finally:
+        for mine, _ in pipes:
+            mine.send(False)
+        for worker in workers:
+            worker.join()
+
+
+def _serve(pipe: Any, texts: list[str], core: int) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    typesetter, renderer = Typesetter(), Renderer()
+    while pipe.recv():
+        render(typesetter, renderer, texts)
+        pipe.send(True)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("peer", ANY_SCRIPT)
+def bench_text_language_peer(benchmark: Any, languages: dict[str, list[str]], language: str, peer: str) -> None:
+    paint, texts = PEERS[peer](), _passages_of(languages, language)[:64]
+    benchmark.group = f"text: {LANGUAGES[language]}"
+
+    def run() -> None:
+        for text in texts:
+            paint(text, 600)
+
+    measure(benchmark, run, peer, len(texts), peer=True)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("language", LANGUAGES)
+def bench_text_language(benchmark: Any, languages: dict[str, list[str]], language: str, seen: bool) -> None:
+    texts = _passages_of(languages, language)
+    benchmark.group = f"text: {LANGUAGES[language]}"
+    typesetter, renderer = Typesetter(), Renderer()
+    missing = [d.message for d in typesetter(texts).diagnostics]
+    if missing:
+        pytest.skip(f"{missing[0]}: {install_command()}")
+
+    def run() -> None:
+        if not seen:
+            typesetter._cache.clear()
+        render(typesetter, renderer, texts)
+
+    name = "gpurender" if seen else "gpurender, no word seen before"
+    measure(benchmark, run, name, len(texts))
+
+
+def _passages_of(languages: dict[str, list[str]], language: str) -> list[str]:
+    if not languages[language]:
+        pytest.skip(f"no prompts in {LANGUAGES[language]}: set GPURENDER_DATA to a folder with mgsm.jsonl")
+    return languages[language]
 
 
 @pytest.mark.benchmark(group="text: its parts")

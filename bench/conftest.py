@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gpurender.bench.texts import ARABIC, HINDI, written
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("GPURENDER_DATA", ROOT.parent / "shared" / "data"))
 PASSAGE = 360  # characters
+LANGUAGES = {"zh": "Chinese", "ja": "Japanese", "th": "Thai", "ru": "Russian", "ar": "Arabic", "hi": "Hindi"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,6 +69,19 @@ def passages(questions: list[str]) -> list[str]:
     return found[:2048]
 
 
+@pytest.fixture(scope="session")
+def languages() -> dict[str, list[str]]:
+    """256 passages of 360 characters in each of `LANGUAGES`; word problems of MGSM where they are at hand."""
+    found = {"ar": written(ARABIC, 256, PASSAGE), "hi": written(HINDI, 256, PASSAGE)}
+    path = DATA / "mgsm.jsonl"
+    records = [json.loads(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+    for language in LANGUAGES.keys() - found.keys():
+        texts = [r["messages"][0]["content"] for r in records if r["lang"] == language]
+        joined = " ".join(" ".join(texts).split())
+        found[language] = [joined[i : i + PASSAGE] for i in range(0, len(joined) - PASSAGE, PASSAGE)][:256]
+    return found
+
+
 def environment() -> dict[str, str]:
     """What a result depends on."""
     try:
@@ -76,7 +91,16 @@ def environment() -> dict[str, str]:
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     found = {"cpu": cpu.partition(":")[2].strip() or cpu, "python": platform.python_version(), "commit": commit}
-    for name in ("gpurender", "torch", "triton", "numba", "opencv-python-headless", "pillow", "skia-python"):
+    for name in (
+        "gpurender",
+        "torch",
+        "triton",
+        "numba",
+        "opencv-python-headless",
+        "pillow",
+        "skia-python",
+        "pangocffi",
+    ):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -1,6 +1,7 @@
 """What others offer to turn a text into a gray page: each a function of a text and the page's height in px.
 
-They get the height for nothing, and are warmed up, like us: fonts loaded, words measured, buffers at hand.
+They get the height for nothing, and are warmed up, like us: fonts loaded, words measured, buffers at hand. Those that
+choose fonts for scripts that DejaVu Sans lacks do so from what is installed, like us.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def skia() -> Painter:
     provider = sk.textlayout.TypefaceFontProvider()
     provider.registerTypeface(sk.Typeface.MakeFromFile(find_font("DejaVu Sans").file), "DejaVu Sans")
     fonts = sk.textlayout.FontCollection()
-    fonts.setDefaultFontManager(provider)
+    fonts.setAssetFontManager(provider)
+    fonts.setDefaultFontManager(sk.FontMgr.RefDefault())
+    fonts.enableFontFallback()
     unicode = sk.Unicodes.ICU.Make()
     text_style = sk.textlayout.TextStyle()
     text_style.setFontFamilies(["DejaVu Sans"])
@@ -97,4 +100,43 @@ def skia() -> Painter:
     return paint
 
 
-PEERS: dict[str, Callable[[], Painter]] = {"Pillow (Raqm)": pillow, "OpenCV FontFace": opencv, "skia Paragraph": skia}
+def pango() -> Painter:
+    """Pango (HarfBuzz, FriBidi, fontconfig) on cairo, as A8."""
+    try:
+        import cairocffi
+        import pangocairocffi
+        import pangocffi
+    except (ImportError, OSError):
+        pytest.skip("needs Pango: apt-get install -y --no-install-recommends libpangocairo-1.0-0, and .[bench]")
+    surface = cairocffi.ImageSurface(cairocffi.FORMAT_A8, WIDTH, 4096)
+    page = np.frombuffer(surface.get_data(), np.uint8).reshape(4096, surface.get_stride())
+    context = cairocffi.Context(surface)
+    layout = pangocairocffi.create_layout(context)
+    font = pangocffi.FontDescription()
+    font.family = "DejaVu Sans"
+    font.set_absolute_size(pangocffi.units_from_double(SIZE))
+    layout.font_description = font
+    layout.width = pangocffi.units_from_double(WIDTH - 2 * MARGIN)
+    layout.wrap = pangocffi.WrapMode.WORD_CHAR
+
+    def paint(text: str, height: int) -> np.ndarray:
+        image = page[:height, :WIDTH]
+        image[:] = 0
+        layout.text = text
+        context.move_to(MARGIN, MARGIN)
+        pangocairocffi.show_layout(context, layout)
+        surface.flush()
+        # Ink is opaque here, and black there.
+        return ~image
+
+    return paint
+
+
+PEERS: dict[str, Callable[[], Painter]] = {
+    "Pillow (Raqm)": pillow,
+    "OpenCV FontFace": opencv,
+    "skia Paragraph": skia,
+    "Pango + cairo": pango,
+}
+# Those that find fonts for any script by themselves.
+ANY_SCRIPT = ("skia Paragraph", "Pango + cairo")

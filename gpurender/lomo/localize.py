@@ -8,6 +8,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
+
 from gpurender.typeset.breaks import grapheme_breaks, line_breaks, sentence_breaks
 from gpurender.typeset.maths import Formula, find_formulas
 
@@ -168,9 +170,13 @@ class _Cuts:
     def _graphemes(self) -> list[int]:
         return self._outside(grapheme_breaks)
 
-    def _outside(self, breaks: Callable[[str], list[int]]) -> list[int]:
+    def _outside(self, breaks: Callable[[str], np.ndarray]) -> list[int]:
         """The breaks that lie inside the text and in no formula."""
-        return [place for place in breaks(self.text) if 0 < place < len(self.text) and not self._formula_over(place)]
+        return [
+            place
+            for place in breaks(self.text).tolist()
+            if 0 < place < len(self.text) and not self._formula_over(place)
+        ]
 
     def _formula_over(self, place: int) -> Formula | None:
         k = bisect_left(self.starts, place) - 1

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import regex
+from numba import njit
 
 from gpurender.typeset.characters import CODES, IGNORABLE, PRIVATE, SPACING, UNDRAWABLE, character_kinds
 from gpurender.typeset.fonts import REGULAR, Font, FontFace, FontWarning, list_fonts
@@ -91,21 +92,22 @@ class FontStack:
         self._union: np.ndarray | None = None  # [0x110000] bool: whether any face claims the code point
         self._emoji: int | None = None
 
-    def choose(self, codes: np.ndarray, region: int) -> np.ndarray:
+    def choose(self, codes: np.ndarray, region: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """The number of the font that sets each of the code points, [K] int16; `NONE` where there is none.
 
         Args:
             codes: [K] uint32.
             region: Of Han characters, an index into `REGIONS`.
+            out: [K] int16, where to put them.
         """
+        found = np.empty(len(codes), np.int16) if out is None else out
         table = self._tables.get(region)
         if table is None:
             table = self._tables[region] = np.full(CODES, UNKNOWN, np.int16)
-        found = table[codes]
-        if (found == UNKNOWN).any():
+        if _look_up(codes, table, found):
             for code in np.unique(codes[found == UNKNOWN]).tolist():
                 table[code] = self._search(code, region)
-            found = table[codes]
+            _look_up(codes, table, found)
         return found
 
     @property
@@ -193,6 +195,16 @@ class FontStack:
             number = self._numbers[face] = len(self.fonts) - 1
             self.pointers = np.array([font.shaper.pointer for font in self.fonts], np.int64)
         return number
+
+
+@njit(cache=True, nogil=True)
+def _look_up(codes, table, found):
+    """Look code points up; returns whether any was not asked for before."""
+    unknown = False
+    for i in range(len(codes)):
+        found[i] = table[codes[i]]
+        unknown |= found[i] == UNKNOWN
+    return unknown
 
 
 def _holds(covered: np.ndarray, code: int) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import llvmlite.binding
 import numpy as np
 import uharfbuzz
 from numba import carray, njit, types
+
+from gpurender.typeset.native import external, function
 
 __all__ = ["HarfBuzzFont", "coverage", "new_buffer", "nominal_glyph", "script_of", "shape_run"]
 
@@ -34,52 +35,40 @@ _LIBRARY = _load()
 _POINTER = ctypes.c_void_p
 
 
-def _function(name: str, result: Any, *arguments: Any) -> Any:
-    """A C function, for Python."""
-    function = getattr(_LIBRARY, name)
-    function.restype, function.argtypes = result, arguments
-    return function
-
-
-def _external(name: str, result: Any, *arguments: Any) -> Any:
-    """A C function, for numba. The name it is linked by is ours alone: a process may hold several HarfBuzz."""
-    address = ctypes.cast(getattr(_LIBRARY, name), _POINTER).value
-    llvmlite.binding.add_symbol(f"gpurender_{name}", address)
-    return types.ExternalFunction(f"gpurender_{name}", result(*arguments))
-
-
-_blob_create = _function("hb_blob_create", _POINTER, ctypes.c_char_p, ctypes.c_uint, ctypes.c_int, _POINTER, _POINTER)
-_blob_destroy = _function("hb_blob_destroy", None, _POINTER)
-_face_create = _function("hb_face_create", _POINTER, _POINTER, ctypes.c_uint)
-_face_destroy = _function("hb_face_destroy", None, _POINTER)
-_face_upem = _function("hb_face_get_upem", ctypes.c_uint, _POINTER)
-_face_glyphs = _function("hb_face_get_glyph_count", ctypes.c_uint, _POINTER)
-_face_unicodes = _function("hb_face_collect_unicodes", None, _POINTER, _POINTER)
-_font_create = _function("hb_font_create", _POINTER, _POINTER)
-_font_destroy = _function("hb_font_destroy", None, _POINTER)
-_font_scale = _function("hb_font_set_scale", None, _POINTER, ctypes.c_int, ctypes.c_int)
-_font_extents = _function("hb_font_get_h_extents", ctypes.c_int, _POINTER, ctypes.POINTER(ctypes.c_int32 * 12))
-_font_advance = _function("hb_font_get_glyph_h_advance", ctypes.c_int32, _POINTER, ctypes.c_uint32)
-_set_create = _function("hb_set_create", _POINTER)
-_set_destroy = _function("hb_set_destroy", None, _POINTER)
-_set_size = _function("hb_set_get_population", ctypes.c_uint, _POINTER)
-_set_next = _function("hb_set_next_many", ctypes.c_uint, _POINTER, ctypes.c_uint32, _POINTER, ctypes.c_uint)
-_language = _function("hb_language_from_string", _POINTER, ctypes.c_char_p, ctypes.c_int)
-new_buffer = _function("hb_buffer_create", _POINTER)
+_blob_create = function(
+    _LIBRARY, "hb_blob_create", _POINTER, ctypes.c_char_p, ctypes.c_uint, ctypes.c_int, _POINTER, _POINTER
+)
+_blob_destroy = function(_LIBRARY, "hb_blob_destroy", None, _POINTER)
+_face_create = function(_LIBRARY, "hb_face_create", _POINTER, _POINTER, ctypes.c_uint)
+_face_destroy = function(_LIBRARY, "hb_face_destroy", None, _POINTER)
+_face_upem = function(_LIBRARY, "hb_face_get_upem", ctypes.c_uint, _POINTER)
+_face_glyphs = function(_LIBRARY, "hb_face_get_glyph_count", ctypes.c_uint, _POINTER)
+_face_unicodes = function(_LIBRARY, "hb_face_collect_unicodes", None, _POINTER, _POINTER)
+_font_create = function(_LIBRARY, "hb_font_create", _POINTER, _POINTER)
+_font_destroy = function(_LIBRARY, "hb_font_destroy", None, _POINTER)
+_font_scale = function(_LIBRARY, "hb_font_set_scale", None, _POINTER, ctypes.c_int, ctypes.c_int)
+_font_extents = function(_LIBRARY, "hb_font_get_h_extents", ctypes.c_int, _POINTER, ctypes.POINTER(ctypes.c_int32 * 12))
+_font_advance = function(_LIBRARY, "hb_font_get_glyph_h_advance", ctypes.c_int32, _POINTER, ctypes.c_uint32)
+_set_create = function(_LIBRARY, "hb_set_create", _POINTER)
+_set_destroy = function(_LIBRARY, "hb_set_destroy", None, _POINTER)
+_set_size = function(_LIBRARY, "hb_set_get_population", ctypes.c_uint, _POINTER)
+_set_next = function(_LIBRARY, "hb_set_next_many", ctypes.c_uint, _POINTER, ctypes.c_uint32, _POINTER, ctypes.c_uint)
+_language = function(_LIBRARY, "hb_language_from_string", _POINTER, ctypes.c_char_p, ctypes.c_int)
+new_buffer = function(_LIBRARY, "hb_buffer_create", _POINTER)
 
 _ptr, _u32, _i32 = types.intp, types.uint32, types.int32
-_buffer_clear = _external("hb_buffer_clear_contents", types.void, _ptr)
-_buffer_add = _external("hb_buffer_add_codepoints", types.void, _ptr, _ptr, _i32, _u32, _i32)
-_buffer_direction = _external("hb_buffer_set_direction", types.void, _ptr, _u32)
-_buffer_script = _external("hb_buffer_set_script", types.void, _ptr, _u32)
-_buffer_language = _external("hb_buffer_set_language", types.void, _ptr, _ptr)
-_buffer_infos = _external("hb_buffer_get_glyph_infos", types.CPointer(types.uint32), _ptr, _ptr)
-_buffer_positions = _external("hb_buffer_get_glyph_positions", types.CPointer(types.int32), _ptr, _ptr)
-_shape = _external("hb_shape", types.void, _ptr, _ptr, _ptr, _u32)
-_unicode_funcs = _external("hb_unicode_funcs_get_default", _ptr)
-_unicode_script = _external("hb_unicode_script", _u32, _ptr, _u32)
-_unicode_compose = _external("hb_unicode_compose", _i32, _ptr, _u32, _u32, _ptr)
-_nominal_glyph = _external("hb_font_get_nominal_glyph", _i32, _ptr, _u32, _ptr)
+_buffer_clear = external(_LIBRARY, "hb_buffer_clear_contents", types.void, _ptr)
+_buffer_add = external(_LIBRARY, "hb_buffer_add_codepoints", types.void, _ptr, _ptr, _i32, _u32, _i32)
+_buffer_direction = external(_LIBRARY, "hb_buffer_set_direction", types.void, _ptr, _u32)
+_buffer_script = external(_LIBRARY, "hb_buffer_set_script", types.void, _ptr, _u32)
+_buffer_language = external(_LIBRARY, "hb_buffer_set_language", types.void, _ptr, _ptr)
+_buffer_infos = external(_LIBRARY, "hb_buffer_get_glyph_infos", types.CPointer(types.uint32), _ptr, _ptr)
+_buffer_positions = external(_LIBRARY, "hb_buffer_get_glyph_positions", types.CPointer(types.int32), _ptr, _ptr)
+_shape = external(_LIBRARY, "hb_shape", types.void, _ptr, _ptr, _ptr, _u32)
+_unicode_funcs = external(_LIBRARY, "hb_unicode_funcs_get_default", _ptr)
+_unicode_script = external(_LIBRARY, "hb_unicode_script", _u32, _ptr, _u32)
+_unicode_compose = external(_LIBRARY, "hb_unicode_compose", _i32, _ptr, _u32, _u32, _ptr)
+_nominal_glyph = external(_LIBRARY, "hb_font_get_nominal_glyph", _i32, _ptr, _u32, _ptr)
 
 LEFT_TO_RIGHT, RIGHT_TO_LEFT = 4, 5
 COMMON, INHERITED, UNKNOWN = 0x5A797979, 0x5A696E68, 0x5A7A7A7A  # Zyyy, Zinh, Zzzz

@@ -41,6 +41,9 @@ _VERBATIM = regex.compile(
     regex.MULTILINE | regex.IGNORECASE,
 )
 
+# One of these is in all of that.
+_MARKS = ("`", "~~~", "://", "www.", "WWW.", "@")
+
 
 @njit(cache=True, nogil=True)
 def _find_complex(codes, starts, plain, found, unasked):
@@ -71,6 +74,17 @@ def _find_complex(codes, starts, plain, found, unasked):
                     found[n] |= script != 0 and kind != script
                     script = kind
     return count
+
+
+@njit(cache=True, nogil=True)
+def _survey(codes, emoji, classes):
+    """What is to be asked of a text: whether it has kana, Hangul, what may be an emoji, and what bidi orders."""
+    kana, hangul, pictures = False, False, False
+    for code in codes:
+        kana |= 0x3041 <= code <= 0x30FF
+        hangul |= 0xAC00 <= code <= 0xD7A3
+        pictures |= emoji[code]
+    return kana, hangul, pictures, needs_bidi(codes, classes)
 
 
 @njit(cache=True, nogil=True)
@@ -161,14 +175,16 @@ class Analyzer:
         self, text: str, codes: np.ndarray, fonts: np.ndarray, levels: np.ndarray, bases: np.ndarray, breaks: np.ndarray
     ) -> None:
         """Fill in one text's fonts, levels and breaks."""
-        region = _detect(codes) if self._region is None else self._region
-        fonts[:] = self.stack.choose(codes, region)
-        if may_be_emoji()[codes].any() and self.stack.emoji != NONE:
+        kana, hangul, emoji, bidi = _survey(codes, may_be_emoji(), bidi_classes())
+        region = self._region
+        if region is None:
+            region = REGIONS.index("JP" if kana else "KR" if hangul else "SC")
+        self.stack.choose(codes, region, out=fonts)
+        if emoji and self.stack.emoji != NONE:
             for start, stop in find_emoji(text):
                 fonts[start:stop] = self.stack.emoji
-        ends = np.array(line_breaks(text), np.int64)
-        breaks[ends[:-1]] = 1
-        if needs_bidi(codes, bidi_classes()):
+        breaks[line_breaks(text)[:-1]] = 1
+        if bidi:
             levels[:], bases[:] = _levels(text, codes)
 
 
@@ -187,7 +203,8 @@ def _levels(text: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _verbatim(text: str) -> Iterator[tuple[int, int]]:
     """The ranges that stand as they are in any text, formulas, code, URLs: line by line, in order, none nested."""
     ranges = [(formula.start, formula.stop) for formula in find_formulas(text)]
-    ranges += [match.span() for match in _VERBATIM.finditer(text)]
+    if any(mark in text for mark in _MARKS):
+        ranges += [match.span() for match in _VERBATIM.finditer(text)]
     at = 0
     for start, stop in sorted(ranges, key=lambda r: (r[0], -r[1])):
         if start < at:
@@ -205,12 +222,3 @@ def _region(language: str) -> int | None:
         traditional = "HK" if {"hk", "mo"} & set(parts) else "TC" if {"tw", "hant"} & set(parts) else "SC"
         return REGIONS.index(traditional)
     return {"ja": REGIONS.index("JP"), "ko": REGIONS.index("KR")}.get(parts[0])
-
-
-def _detect(codes: np.ndarray) -> int:
-    """The index into `REGIONS` that a text's other characters speak for."""
-    if ((codes >= 0x3041) & (codes <= 0x30FF)).any():
-        return REGIONS.index("JP")
-    if ((codes >= 0xAC00) & (codes <= 0xD7A3)).any():
-        return REGIONS.index("KR")
-    return 0

@@ -394,7 +394,7 @@ class WordCache:
         if not words:
             return
         # Each between two words, on a line of its own: what stands on other lines does not matter.
-        found = np.array(line_breaks("".join(f"a {text} a\n" for text in texts)), np.int64)
+        found = line_breaks("".join(f"a {text} a\n" for text in texts))
         lengths = np.array([len(text) for text in texts], np.int64)
         begins = np.concatenate([[0], np.cumsum(lengths + 5)])[:-1] + 2
         offsets = np.searchsorted(found, begins, "right")
