@@ -132,7 +132,7 @@ def _serve(pipe: Any, texts: list[str], core: int) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("peer", ANY_SCRIPT)
 def bench_text_language_peer(benchmark: Any, languages: dict[str, list[str]], language: str, peer: str) -> None:
-    paint, texts = PEERS[peer](), _passages_of(languages, language)[:64]
+    paint, texts = ANY_SCRIPT[peer](), _passages_of(languages, language)[:64]
     benchmark.group = f"text: {LANGUAGES[language]}"
 
     def run() -> None:

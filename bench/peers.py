@@ -7,7 +7,7 @@ choose fonts for scripts that DejaVu Sans lacks do so from what is installed, li
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -67,15 +67,13 @@ def opencv() -> Painter:
     return paint
 
 
-def skia() -> Painter:
-    """skia's Paragraph (HarfBuzz, ICU), painted on a gray surface."""
+def skia(*, alone: bool = True) -> Painter:
+    """skia's Paragraph (HarfBuzz, ICU), painted on a gray surface; in our DejaVu Sans `alone`, or in what it finds."""
     sk: Any = pytest.importorskip("skia", reason='needs skia: pip install -e ".[bench]"')
     provider = sk.textlayout.TypefaceFontProvider()
     provider.registerTypeface(sk.Typeface.MakeFromFile(find_font("DejaVu Sans").file), "DejaVu Sans")
     fonts = sk.textlayout.FontCollection()
-    fonts.setAssetFontManager(provider)
-    fonts.setDefaultFontManager(sk.FontMgr.RefDefault())
-    fonts.enableFontFallback()
+    fonts.setDefaultFontManager(provider if alone else sk.FontMgr())
     unicode = sk.Unicodes.ICU.Make()
     text_style = sk.textlayout.TextStyle()
     text_style.setFontFamilies(["DejaVu Sans"])
@@ -139,4 +137,7 @@ PEERS: dict[str, Callable[[], Painter]] = {
     "Pango + cairo": pango,
 }
 # Those that find fonts for any script by themselves.
-ANY_SCRIPT = ("skia Paragraph", "Pango + cairo")
+ANY_SCRIPT: dict[str, Callable[[], Painter]] = {
+    "skia Paragraph": partial(skia, alone=False),
+    "Pango + cairo": pango,
+}
