@@ -48,6 +48,9 @@ from gpurender.typeset.shape import (
 __all__ = ["BLANK", "OVERSIZE", "PageStyle", "set_pages"]
 
 TAB_STOP = 8  # spaces, as in CSS
+# Clear paper above a line with glyphs of another font than the asked-for one, in em. Without it Tesseract's error rate on
+# Chinese at 20 px with 22 px lines is 6.3 %, with it 2.2 to 3.5 % (12 prompts of MGSM); Pango's pages have 2.6 %.
+GAP = 0.25
 # Notes of a page: it has no ink; it has more pixels than it may, and is left empty.
 BLANK, OVERSIZE = 1, 2
 
@@ -209,10 +212,10 @@ def _order(count, base, origin, begins, levels, tokens, lefts, widths, item_leve
 def _fill(
     words, begins, spaces, starts, text_starts, levels, bases, breaks, is_complex,
     entries, glyphs, details,
-    space, ascent, descent, leading, baseline, limit, width, margin, trim, max_pixels,
+    space, ascent, descent, leading, gap, baseline, limit, width, margin, trim, max_pixels,
     sizes, out_ids, out_fonts, out_xy, glyph_offsets, boxes, ranges, word_offsets, notes,
 ):  # fmt: skip
-    """Set page by page. Lengths in 1/64 px but `leading`, `baseline`, `width`, `margin` and sizes, px.
+    """Set page by page. Lengths in 1/64 px but `leading`, `gap`, `baseline`, `width`, `margin` and sizes, px.
 
     Returns the number of glyphs and of word boxes. `notes` [N] receives `BLANK` for a page without ink, `OVERSIZE` for
     one over `max_pixels`, whose glyphs and words are dropped.
@@ -243,7 +246,7 @@ def _fill(
             y += 0 if first_line else leading
             rightwards = True
             if is_complex[n]:
-                # Other fonts may be taller than the line: their ink keeps off the line above.
+                # Other scripts fill more of a line than Latin does: their ink keeps off the line above.
                 top, bottom, differs = 1 << 40, -(1 << 40), False
                 for i in range(count):
                     word = words[tokens[i]]
@@ -251,7 +254,7 @@ def _fill(
                     differs = differs or entries[word, FONT] != 0
                     rightwards = rightwards and not entries[word, KEY] & RTL
                 if not first_line and (differs or above_differs) and top < bottom and above < 1 << 39:
-                    y = max(y, above - top + 1)
+                    y = max(y, above - top + gap)
                 above, above_differs = y + bottom if top < bottom else 1 << 40, differs
             first_line = False
             if count and is_complex[n]:
@@ -387,7 +390,7 @@ def set_pages(
     used, boxed = _fill(
         *tokens, text_starts, runs.levels, runs.bases, runs.breaks, runs.complex,
         cache.words, cache.glyphs, cache.details,
-        max(1, font.space), font.ascent, font.descent, style.line_height, baseline,
+        max(1, font.space), font.ascent, font.descent, style.line_height, round(GAP * font.key.size), baseline,
         (style.width - 2 * style.margin) * 64, style.width, style.margin, style.trim, style.max_pixels,
         sizes, ids, fonts, xy, glyph_offsets, boxes, ranges, word_offsets, notes,
     )  # fmt: skip
