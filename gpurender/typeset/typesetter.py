@@ -42,7 +42,7 @@ class Typesetter:
     at the end of a line hang. What is wider than the page is split between grapheme clusters. Each paragraph takes its
     direction from its first strong character; one that reads from the right is set at the right. Formulas, URLs and
     code keep their order in right-to-left text. Where a line or the one above has glyphs of another font than the
-    asked-for one, their ink is kept a quarter of an em apart, by more than `line_height` if need be.
+    asked-for one, their ink is kept a third of an em apart, by more than `line_height` if need be.
 
     Args:
         font: A family, a file, or `"sans"`, `"serif"`, `"monospace"`; see `gpurender fonts`.
