@@ -27,9 +27,11 @@ UNKNOWN, NONE = -2, -1  # entries of a stack's tables: not asked for yet; no fon
 # The forms of Han characters that pan-CJK fonts tell apart, by their families' endings; the first is the default.
 REGIONS = ("SC", "JP", "KR", "TC", "HK")
 
-# What a family's name has for characters whose Unicode names begin so; else the word itself ("DEVANAGARI LETTER KA").
-_CJK = frozenset(
-    {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH", "KANGXI"}
+# Blocks of which pan-CJK fonts have nearly all, punctuation and symbols too: from radicals to ideographs, Hangul,
+# compatibility and wide forms.
+_CJK = (
+    *(range(0x2E80, 0xA000), range(0xA960, 0xA980), range(0xAC00, 0xD800), range(0xF900, 0xFB00)),
+    *(range(0xFE30, 0xFE50), range(0xFF00, 0xFFF0), range(0x1F200, 0x1F300), range(0x20000, 0x40000)),
 )
 
 
@@ -160,8 +162,8 @@ class FontStack:
     def _order(self, code: int, region: int) -> tuple[FontFace, ...]:
         if self._fallback is not None:
             return tuple(self._fallback)
-        word = unicodedata.name(chr(code), "").partition(" ")[0]
-        word = "CJK" if word in _CJK else word
+        # The script, as Unicode's name for the character begins ("DEVANAGARI LETTER KA") and families are named.
+        word = "CJK" if any(code in block for block in _CJK) else unicodedata.name(chr(code), "").partition(" ")[0]
         order = self._orders.get((word, region))
         if order is None:
             order = tuple(sorted(_installed(), key=lambda face: self._rank(face, word.lower(), region)))

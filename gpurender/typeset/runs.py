@@ -120,6 +120,10 @@ def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks)
                                 fonts[k] = fonts[i]
                                 keys[k] = (keys[k] & ~np.uint32(NO_FONT)) | np.uint32(fonts[i])
             own = script_of(code)
+            other = i > base and fonts[i] > 0 and fonts[i - 1] > 0 and fonts[i] != fonts[i - 1]
+            if other and own == COMMON and nominal_glyph(pointers[fonts[i - 1]], code):
+                # Punctuation that several scripts share looks as in the text before it.
+                fonts[i] = fonts[i - 1]
             if own != COMMON and own != INHERITED and own != UNKNOWN and own != script:
                 if script != COMMON:
                     flip ^= np.uint32(OTHER_SCRIPT)
