@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -12,19 +13,25 @@ import numpy as np
 import pytest
 from gpurender.bench.conftest import LANGUAGES
 from gpurender.bench.peers import ANY_SCRIPT, PEERS
+from gpurender.kernels import _check
+from gpurender.kernels.cpu.composite import composite as paint_pages
 
 from gpurender import LoMo, Pages, Renderer, Typesetter
 from gpurender.lomo.dataset import write_dataset
 from gpurender.typeset.fallback import install_command
-from gpurender.typeset.shape import WordCache
+from gpurender.typeset.paragraph import set_pages
+from gpurender.typeset.shape import Tokens
 
 PAGES = 1024
+NO_KEYS = np.empty(0, np.uint32)
 BATCH = 64
 
 
-def measure(benchmark: Any, function: Any, name: str, pages: int, *, size: int = 0, peer: bool = False) -> None:
+def measure(
+    benchmark: Any, function: Any, name: str, pages: int, *, size: int = 0, peer: bool = False, rounds: int = 9
+) -> None:
     benchmark.extra_info.update(name=name, pages=pages, bytes=size, peer=peer)
-    benchmark.pedantic(function, rounds=9, iterations=1, warmup_rounds=2)
+    benchmark.pedantic(function, rounds=rounds, iterations=1, warmup_rounds=2)
 
 
 def render(typesetter: Typesetter, renderer: Renderer, texts: list[str], batch: int = BATCH) -> Pages:
@@ -167,38 +174,62 @@ def _passages_of(languages: dict[str, list[str]], language: str) -> list[str]:
     return languages[language]
 
 
+@pytest.mark.parametrize("part", ["layout", "plain or not", "words", "lines", "render", "place", "check", "paint"])
 @pytest.mark.benchmark(group="text: its parts")
-def bench_text_layout_alone(benchmark: Any, passages: list[str]) -> None:
-    typesetter, texts = Typesetter(), passages[:PAGES]
+def bench_text_part(benchmark: Any, passages: list[str], part: str) -> None:
+    """Where the time of `bench_text[64]` goes; see PROFILE.md."""
+    typesetter, renderer = Typesetter(), Renderer()
+    batches = [passages[i : i + BATCH] for i in range(0, PAGES, BATCH)]
+    sources = [_source(batch) for batch in batches]
+    layouts = [typesetter(batch) for batch in batches]
+    scenes = [renderer._scene(layout) for layout in layouts]
+    runs = [typesetter._analyzer(*source) for source in sources]
+    cache, style = typesetter._cache, typesetter._style
+
+    def set_lines(k: int) -> None:
+        set_pages(tokens[k], runs[k], sources[k][2], cache, style)
+
+    def paint(k: int) -> None:
+        out, *groups = scenes[k]
+        paint_pages(out, *(array for group in groups for array in group))
+
+    # Tokens are valid until the next call, so they are copied.
+    tokens = [
+        Tokens(*(array.copy() for array in cache.tokenize(codes, starts, NO_KEYS))) for _, codes, starts in sources
+    ]
+    steps: dict[str, tuple[str, Any]] = {
+        "layout": ("layout, all of it", lambda k: typesetter(batches[k])),
+        "plain or not": ("- telling plain text", lambda k: typesetter._analyzer(*sources[k])),
+        "words": ("- looking words up", lambda k: cache.tokenize(sources[k][1], sources[k][2], NO_KEYS)),
+        "lines": ("- filling lines", set_lines),
+        "render": ("painting, all of it", lambda k: renderer(layouts[k])),
+        "place": ("- finding glyphs in the atlas", lambda k: renderer.atlas.place(layouts[k])),
+        "check": ("- checking arguments", lambda k: _check(*scenes[k])),
+        "paint": ("- compositing", paint),
+    }
+    name, step = steps[part]
 
     def run() -> None:
-        for i in range(0, PAGES, BATCH):
-            typesetter(texts[i : i + BATCH])
+        for k in range(len(batches)):
+            # Held while the next is made, as in a loop that uses it.
+            kept = step(k)
+        del kept
 
-    measure(benchmark, run, "layout alone", PAGES)
+    measure(benchmark, run, name, PAGES, rounds=25)
 
 
-@pytest.mark.benchmark(group="text: its parts")
-def bench_text_render_alone(benchmark: Any, passages: list[str]) -> None:
-    typesetter, renderer, texts = Typesetter(), Renderer(), passages[:PAGES]
-    layouts = [typesetter(texts[i : i + BATCH]) for i in range(0, PAGES, BATCH)]
-
-    def run() -> None:
-        for layout in layouts:
-            renderer(layout)
-
-    size = sum(int(renderer(layout).offsets[-1]) for layout in layouts)
-    measure(benchmark, run, "atlas look-up and compositing alone", PAGES, size=size)
+def _source(texts: list[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
+    return texts, np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32), starts
 
 
 @pytest.mark.benchmark(group="text: its parts")
 def bench_text_shaping_alone(benchmark: Any, passages: list[str]) -> None:
     """The passages' words, each shaped for the first time."""
     typesetter, texts = Typesetter(), passages[:PAGES]
-    cache: WordCache = typesetter._cache
 
     def run() -> None:
-        cache.clear()
+        typesetter._cache.clear()
         typesetter(texts)
 
     measure(benchmark, run, "layout with an empty cache", PAGES)

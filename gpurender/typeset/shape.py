@@ -30,14 +30,16 @@ PEN, XMIN, XMAX, FIRST = range(4)
 # What may happen before a glyph: nothing, an emergency break (a cluster begins), a line break (UAX #14).
 CLUSTER, OPPORTUNITY = 1, 2
 
-# Columns of WordCache.words: run key; number of characters; first glyph and the one after the last; advance, and where
-# ink may begin and end from left to right, 1/64 px; the first row with ink and the one after the last, px below the
-# baseline; number of the font; flags.
-KEY, LENGTH, BEGIN, END, ADVANCE, LEFT, RIGHT, TOP, BOTTOM, FONT, FLAGS = range(11)
+# Columns of WordCache.words: run key; first character in the pool, and their number; first glyph and the one after the
+# last; advance, and where ink may begin and end from left to right, 1/64 px; the first row with ink and the one after
+# the last, px below the baseline; number of the font; flags. All of it in one row: a word's data lies in no near cache
+# when the word comes up, so that each place it is read from costs as much as setting a glyph or two.
+KEY, CODES, LENGTH, BEGIN, END, ADVANCE, LEFT, RIGHT, TOP, BOTTOM, FONT, FLAGS = range(12)
 
 # Flags of a word: it has missing glyphs; it is too long to be kept, and has no glyphs; line breaks within; no break
 # before it, nor after it, even where a space stands (UAX #14, LB13 to LB15); it begins or ends with a dash (LB17).
 MISSING, ENDLESS, BREAKABLE, GLUED, GLUES, DASH_FIRST, DASH_LAST = 1, 2, 4, 8, 16, 32, 64
+_HIGH, _LOW = np.uint64(0xFFFFFFFF00000000), np.uint64(0xFFFFFFFF)
 LONGEST = 2**30  # 1/64 px: more than any page that can be rendered holds
 _EM_DASH = 0x2014  # the only character of class B2 in plain text
 
@@ -76,28 +78,26 @@ def _is_newline(code):
 
 @njit(cache=True, nogil=True)
 def _rehash(table, hashes, count):
-    table[:] = -1
+    table[:] = 0
     mask = np.uint64(len(table) - 1)
     for word in range(count):
         slot = hashes[word] & mask
-        while table[slot] >= 0:
+        while table[slot]:
             slot = (slot + np.uint64(1)) & mask
-        table[slot] = word
+        table[slot] = (hashes[word] & _HIGH) | np.uint64(word + 1)
 
 
 @njit(cache=True, nogil=True)
-def _tokenize(
-    codes, text_starts, keys, table, hashes, code_starts, pool, entries, count, words, begins, spaces, starts
-):
+def _tokenize(codes, text_starts, keys, table, hashes, pool, used, entries, count, words, begins, spaces, starts):
     """Split N texts into tokens and look their words up; unseen words are entered, unshaped, and counted.
 
-    Indexes are unsigned throughout: numba makes negative ones wrap around, which takes longer than the rest.
+    An entry of the table is a word's number, from 1, below the upper half of its hash; 0 for none. Indexes are unsigned
+    throughout: numba makes negative ones wrap around, which takes longer than the rest.
     """
     one = np.uint64(1)
     mask = np.uint64(len(table) - 1)
     keyed = len(keys) > 0
-    t = np.uint64(0)
-    used = np.uint64(code_starts[count])
+    t, used = np.uint64(0), np.uint64(used)
     for n in range(len(text_starts) - 1):
         origin, stop = np.uint64(text_starts[n]), np.uint64(text_starts[n + 1])
         starts[n] = t
@@ -136,22 +136,21 @@ def _tokenize(
                 size = i - begin
                 slot = h & mask
                 while True:
-                    word = table[slot]
-                    if word < 0:
-                        word = np.int32(count)
+                    entry = table[slot]
+                    if entry == 0:
+                        word = np.uint64(count)
                         count += 1
-                        table[slot] = word
+                        table[slot] = (h & _HIGH) | (word + one)
                         hashes[word] = h
                         for k in range(size):
                             pool[used + k] = codes[begin + k]
+                        entries[word, KEY], entries[word, CODES], entries[word, LENGTH] = key, used, size
                         used += size
-                        code_starts[word + 1] = used
-                        entries[word, KEY] = key
                         break
-                    known = np.uint64(word)
-                    if hashes[known] == h and np.uint32(entries[known, KEY]) == key:
-                        first = np.uint64(code_starts[known])
-                        if np.uint64(code_starts[known + one]) - first == size:
+                    if (entry ^ h) & _HIGH == 0:
+                        word = (entry & _LOW) - one
+                        if np.uint64(entries[word, LENGTH]) == size and np.uint32(entries[word, KEY]) == key:
+                            first = np.uint64(entries[word, CODES])
                             k = np.uint64(0)
                             while k < size and pool[first + k] == codes[begin + k]:
                                 k += one
@@ -164,16 +163,17 @@ def _tokenize(
             gap = 0
             t += one
     starts[len(text_starts) - 1] = t
-    return np.int64(t), count
+    return np.int64(t), count, np.int64(used)
 
 
 @njit(cache=True, nogil=True)
-def _shape_words(buffer, fonts, notdefs, language, codes, code_starts, first, count, entries, glyphs, details, used):
+def _shape_words(buffer, fonts, notdefs, language, codes, first, count, entries, glyphs, details, used):
     """Shape words [first, count) one by one, while there is room; returns the first not shaped and the rows in use."""
     length = np.zeros(1, np.uint32)
     room = len(glyphs)
     for word in range(first, count):
-        begin, stop = code_starts[word], code_starts[word + 1]
+        begin = np.int64(entries[word, CODES])
+        stop = begin + entries[word, LENGTH]
         key = np.uint32(entries[word, KEY])
         font, leftwards = key & np.uint32(NO_FONT), (key & np.uint32(RTL)) != 0
         flags, pen, number = 0, np.int64(0), np.int64(0)
@@ -221,7 +221,6 @@ def _shape_words(buffer, fonts, notdefs, language, codes, code_starts, first, co
                     break
         if pen >= LONGEST:
             flags, pen, number = ENDLESS, np.int64(0), np.int64(0)
-        entries[word, LENGTH] = stop - begin
         entries[word, FLAGS] = flags
         entries[word, ADVANCE] = pen
         entries[word, BEGIN] = used
@@ -285,7 +284,7 @@ class WordCache:
     Attributes:
         glyphs: [.., 4] int32, a word's in reading order; columns `ID` to `BREAK`.
         details: [.., 4] int32, more of the same glyphs; columns `PEN` to `FIRST`.
-        words: [words, 11] int32; columns `KEY` to `FLAGS`.
+        words: [words, 12] int32; columns `KEY` to `FLAGS`.
         has_missing: Whether any word has missing glyphs.
     """
 
@@ -298,10 +297,10 @@ class WordCache:
 
     def clear(self) -> None:
         """Forget every word."""
-        self._table = np.full(1024, -1, np.int32)
+        self._table = np.zeros(1024, np.uint64)
         self._hashes = np.empty(0, np.uint64)
         self._pool = np.empty(0, np.uint32)
-        self._code_starts = np.zeros(1, np.int64)
+        self._pooled = 0
         self._count = self._shaped = 0
         self._used = 0  # rows of glyphs
         self.words = np.empty((0, FLAGS + 1), np.int32)
@@ -337,15 +336,14 @@ class WordCache:
         room = self._count + most
         self._hashes = reserve(self._hashes, room)
         self.words = reserve(self.words, room)
-        self._code_starts = reserve(self._code_starts, room + 1)
-        self._pool = reserve(self._pool, int(self._code_starts[self._count]) + len(codes))
+        self._pool = reserve(self._pool, self._pooled + len(codes))
         if len(self._table) < 2 * room:
-            self._table = np.empty(1 << (2 * room - 1).bit_length(), np.int32)
+            self._table = np.empty(1 << (2 * room - 1).bit_length(), np.uint64)
             _rehash(self._table, self._hashes, self._count)
         self._scratch = [reserve(array, len(codes)) for array in self._scratch]
         starts = np.empty(len(text_starts), np.int64)
-        cache = (self._table, self._hashes, self._code_starts, self._pool, self.words, self._count)
-        total, self._count = _tokenize(codes, text_starts, keys, *cache, *self._scratch, starts)
+        cache = (self._table, self._hashes, self._pool, self._pooled, self.words, self._count)
+        total, self._count, self._pooled = _tokenize(codes, text_starts, keys, *cache, *self._scratch, starts)
         if self._count > self._shaped:
             self._shape_new()
         words, begins, spaces = (array[:total] for array in self._scratch)
@@ -357,11 +355,11 @@ class WordCache:
         used = start = self._used
         fonts = self.stack.fonts
         notdefs = np.array([font.shaper.advance(0) for font in fonts[:1]], np.int64)
-        need = int(self._code_starts[count] - self._code_starts[first])
+        need = int(self.words[first:count, LENGTH].sum())
         word = first
         while True:
             self.glyphs, self.details = reserve(self.glyphs, used + need), reserve(self.details, used + need)
-            source = (self._buffer, self.stack.pointers, notdefs, self._language, self._pool, self._code_starts)
+            source = (self._buffer, self.stack.pointers, notdefs, self._language, self._pool)
             target = (self.words, self.glyphs, self.details)
             word, used = _shape_words(*source, word, count, *target, used)
             if word == count:
@@ -386,8 +384,8 @@ class WordCache:
         keys = self.words[first:count, KEY]
         # ICU has seen the other texts as a whole.
         for word in (first + np.flatnonzero(keys == 0)).tolist():
-            codes = self._pool[self._code_starts[word] : self._code_starts[word + 1]]
-            text = codes.tobytes().decode("utf-32-le", "surrogatepass")
+            _, start, length = self.words[word, : LENGTH + 1].tolist()
+            text = self._pool[start : start + length].tobytes().decode("utf-32-le", "surrogatepass")
             if not text.isalnum():
                 words.append(word)
                 texts.append(text)
@@ -416,7 +414,7 @@ class WordCache:
 
     def missing(self, word: int) -> list[tuple[int, int]]:
         """The character ranges of a word that its missing glyphs stand for."""
-        _, length, begin, end = self.words[word, : END + 1].tolist()
+        _, _, length, begin, end = self.words[word, : END + 1].tolist()
         rows = slice(begin, end)
         firsts = self.details[rows, FIRST]
         ends = dict(pairwise([*sorted(set(firsts.tolist())), length]))
