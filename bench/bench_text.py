@@ -235,6 +235,29 @@ def bench_text_shaping_alone(benchmark: Any, passages: list[str]) -> None:
     measure(benchmark, run, "layout with an empty cache", PAGES)
 
 
+@pytest.mark.benchmark(group="text: memory")
+def bench_text_memory(benchmark: Any, passages: list[str]) -> None:
+    """200,000 passages, a word of each never seen: the process stays as large as after the first 50,000."""
+    psutil = pytest.importorskip("psutil", reason='needs psutil: pip install -e ".[bench]"')
+    process = psutil.Process()
+    typesetter, renderer = Typesetter(), Renderer()
+    sizes = []
+
+    def run() -> None:
+        for k in range(200_000 // BATCH):
+            batch = [f"{text} {k * BATCH + i}" for i, text in enumerate(passages[k % 16 * BATCH :][:BATCH])]
+            renderer(typesetter(batch))
+            sizes.append(process.memory_info().rss)
+
+    benchmark.pedantic(run, rounds=1, iterations=1)
+    more = (max(sizes) - max(sizes[: len(sizes) // 4])) / 2**20
+    before = process.memory_info().rss
+    pages = Renderer()(Typesetter()((passages * 2)[:1024]))
+    batch = (process.memory_info().rss - before) / pages.offsets[-1]
+    name = f"200,000 passages: {more:.0f} MB more than 50,000; 1,024 at once: {batch:.1f} x their pixels"
+    benchmark.extra_info.update(name=name, pages=200_000, bytes=0, peer=False)
+
+
 @pytest.mark.benchmark(group="text: LoMo")
 def bench_text_spans(benchmark: Any, questions: list[str]) -> None:
     """The spans that LoMo really renders: mostly whole short prompts."""

@@ -16,6 +16,7 @@ __all__ = [
     "UNDRAWABLE",
     "character_kinds",
     "find_emoji",
+    "letters_and_digits",
     "may_be_emoji",
     "plain_scripts",
 ]
@@ -101,6 +102,12 @@ def plain_scripts() -> np.ndarray:
     found[[10, 11, 12, 13, 0x85, 0x2028, 0x2029]] = 1
     found[0x3000:] = 0
     return found
+
+
+@cache
+def letters_and_digits() -> np.ndarray:
+    """[0x110000] bool: what a plain word may be made of that has no line break within, nor asks for one at its ends."""
+    return _table({r"\p{L}\p{Nd}": 1}).astype(bool)
 
 
 @cache

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from gpurender.typeset.breaks import line_breaks
+from gpurender.typeset.characters import letters_and_digits
 from gpurender.typeset.fallback import FontStack
 from gpurender.typeset.harfbuzz import LEFT_TO_RIGHT, RIGHT_TO_LEFT, new_buffer, shape_run
 
@@ -252,6 +253,23 @@ def _measure(first, count, entries, glyphs, details, boxes):
 
 
 @njit(cache=True, nogil=True)
+def _find_breakable(first, count, entries, pool, letters):
+    """The plain words of [first, count) that hold more than letters and digits, [W] int64."""
+    found = np.empty(count - first, np.int64)
+    size = 0
+    for word in range(first, count):
+        # ICU has seen the texts of the others as a whole.
+        if entries[word, KEY] == 0:
+            start = entries[word, CODES]
+            for i in range(start, start + entries[word, LENGTH]):
+                if not letters[pool[i]]:
+                    found[size] = word
+                    size += 1
+                    break
+    return found[:size]
+
+
+@njit(cache=True, nogil=True)
 def _flag(words, breaks, lengths, offsets, entries, glyphs, details):
     """Enter the line breaks within words, as [B] character indexes at offsets [W + 1]."""
     for w in range(len(words)):
@@ -380,17 +398,13 @@ class WordCache:
 
     def _break_new(self, first: int, count: int) -> None:
         """Find where ICU breaks plain words, and whether it breaks between them and their neighbours."""
-        words, texts = [], []
-        keys = self.words[first:count, KEY]
-        # ICU has seen the other texts as a whole.
-        for word in (first + np.flatnonzero(keys == 0)).tolist():
-            _, start, length = self.words[word, : LENGTH + 1].tolist()
-            text = self._pool[start : start + length].tobytes().decode("utf-32-le", "surrogatepass")
-            if not text.isalnum():
-                words.append(word)
-                texts.append(text)
-        if not words:
+        words = _find_breakable(first, count, self.words, self._pool, letters_and_digits())
+        if not len(words):
             return
+        texts = []
+        for start, length in self.words[words, CODES : LENGTH + 1].tolist():
+            codes = self._pool[start : start + length]
+            texts.append(codes.tobytes().decode("utf-32-le", "surrogatepass"))
         # Each between two words, on a line of its own: what stands on other lines does not matter.
         found = line_breaks("".join(f"a {text} a\n" for text in texts))
         lengths = np.array([len(text) for text in texts], np.int64)
@@ -405,7 +419,7 @@ class WordCache:
         inner = [found[a:b] - begin for a, b, begin in zip(offsets, ends, begins, strict=True)]
         bounds = np.concatenate([[0], np.cumsum(ends - offsets)])
         target = (self.words, self.glyphs, self.details)
-        _flag(np.array(words), np.concatenate(inner), lengths, bounds, *target)
+        _flag(words, np.concatenate(inner), lengths, bounds, *target)
 
     def room(self, pieces: int) -> tuple[np.ndarray, np.ndarray]:
         """Room for the boxes [.., 4] and ranges [.., 2] of so many pieces of words, the same in each call."""
