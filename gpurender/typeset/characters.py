@@ -17,6 +17,7 @@ __all__ = [
     "character_kinds",
     "find_emoji",
     "may_be_emoji",
+    "may_join",
     "plain_scripts",
 ]
 
@@ -101,6 +102,17 @@ def plain_scripts() -> np.ndarray:
     found[[10, 11, 12, 13, 0x85, 0x2028, 0x2029]] = 1
     found[0x3000:] = 0
     return found
+
+
+@cache
+def may_join() -> np.ndarray:
+    """[0x110000] bool: the characters one of which every grapheme cluster (UAX #29) holds that is not a base and marks.
+
+    Conjuncts, syllables of jamo, flags, emoji joined or with a modifier, what stands under a sign of numbers.
+    """
+    joiners = r"\p{ccc=9}\p{GCB=L}\p{GCB=V}\p{GCB=T}\p{RI}\p{Emoji_Modifier}\u200D\p{GCB=Prepend}"
+    # Letters that continue a cluster, as marks do: Thai and Lao AM, halfwidth voicing marks.
+    return _table({joiners + r"\u0E33\u0EB3\uFF9E\uFF9F": 1}).astype(bool)
 
 
 @cache

@@ -12,13 +12,14 @@ import regex
 from numba import njit
 
 from gpurender.typeset.bidi import bidi_classes, needs_bidi, resolve_levels
-from gpurender.typeset.breaks import line_breaks
+from gpurender.typeset.breaks import grapheme_breaks, line_breaks
 from gpurender.typeset.characters import (
     IGNORABLE,
     MARK,
     character_kinds,
     find_emoji,
     may_be_emoji,
+    may_join,
     plain_scripts,
 )
 from gpurender.typeset.fallback import NONE, REGIONS, FontStack
@@ -168,6 +169,10 @@ class Analyzer:
                 fonts[start:stop] = self.stack.emoji
         ends = np.array(line_breaks(text), np.int64)
         breaks[ends[:-1]] = 1
+        if may_join()[codes].any():
+            inside = np.ones(len(codes), bool)
+            inside[[0, *grapheme_breaks(text)[:-1]]] = False
+            breaks[inside] |= 2
         if needs_bidi(codes, bidi_classes()):
             levels[:], bases[:] = _levels(text, codes)
 
