@@ -89,7 +89,8 @@ def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks)
                 before = fonts[i - 1]
                 breaks[i] |= 2
                 if kind == IGNORABLE:
-                    fonts[i] = before
+                    # What no font has is reported without it.
+                    fonts[i] = max(before, np.int16(0))
                 elif before >= 0 and fonts[i] != before:
                     whole = compose(codes[i - 1], code)
                     if nominal_glyph(pointers[before], code) or (whole and nominal_glyph(pointers[before], whole)):
@@ -166,7 +167,8 @@ class Analyzer:
         fonts[:] = self.stack.choose(codes, region)
         if may_be_emoji()[codes].any() and self.stack.emoji != NONE:
             for start, stop in find_emoji(text):
-                fonts[start:stop] = self.stack.emoji
+                if self.stack.has_emoji(codes[start:stop]):
+                    fonts[start:stop] = self.stack.emoji
         ends = np.array(line_breaks(text), np.int64)
         breaks[ends[:-1]] = 1
         if may_join()[codes].any():

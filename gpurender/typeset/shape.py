@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from gpurender.typeset.breaks import line_breaks
+from gpurender.typeset.characters import IGNORABLE, character_kinds
 from gpurender.typeset.fallback import FontStack
 from gpurender.typeset.harfbuzz import LEFT_TO_RIGHT, RIGHT_TO_LEFT, new_buffer, shape_run
 
@@ -168,7 +169,9 @@ def _tokenize(
 
 
 @njit(cache=True, nogil=True)
-def _shape_words(buffer, fonts, notdefs, language, codes, code_starts, first, count, entries, glyphs, details, used):
+def _shape_words(
+    buffer, fonts, notdefs, language, kinds, codes, code_starts, first, count, entries, glyphs, details, used
+):
     """Shape words [first, count) one by one, while there is room; returns the first not shaped and the rows in use."""
     length = np.zeros(1, np.uint32)
     room = len(glyphs)
@@ -201,11 +204,17 @@ def _shape_words(buffer, fonts, notdefs, language, codes, code_starts, first, co
             if used + number > room:
                 return word, used
             entries[word, FONT] = font
-            previous = np.int64(-1)
-            for k in range(number):
-                source = number - 1 - k if leftwards else k
+            previous, shaped = np.int64(-1), number
+            number = np.int64(0)
+            for n in range(shaped):
+                source = shaped - 1 - n if leftwards else n
                 advance = np.int64(places[source, 0])
                 cluster = np.int64(infos[source, 2])
+                if infos[source, 0] == 0 and kinds[codes[begin + cluster]] == IGNORABLE:
+                    # HarfBuzz hides most of these by itself, but not Hangul fillers and controls of shorthand.
+                    continue
+                k = number
+                number += 1
                 glyphs[used + k, ID] = infos[source, 0]
                 x = pen + advance - places[source, 2] if leftwards else pen + places[source, 2]
                 glyphs[used + k, X] = max(-LONGEST, min(LONGEST, x))
@@ -361,9 +370,9 @@ class WordCache:
         word = first
         while True:
             self.glyphs, self.details = reserve(self.glyphs, used + need), reserve(self.details, used + need)
-            source = (self._buffer, self.stack.pointers, notdefs, self._language, self._pool, self._code_starts)
+            source = (self._buffer, self.stack.pointers, notdefs, self._language, character_kinds())
             target = (self.words, self.glyphs, self.details)
-            word, used = _shape_words(*source, word, count, *target, used)
+            word, used = _shape_words(*source, self._pool, self._code_starts, word, count, *target, used)
             if word == count:
                 break
             # More glyphs than characters.

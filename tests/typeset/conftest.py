@@ -39,7 +39,10 @@ def _square(size):
 
 
 def build(path, characters, *, family="Made", empty="", advance=600, notdef=700, save=True):
-    """A TrueType font of squares for `characters`; it claims those in `empty` too, and draws nothing."""
+    """A TrueType font of squares for `characters`; it claims those in `empty` too, and draws nothing.
+
+    Returns its name, or with `save=False` the builder, for what is to be added.
+    """
     names = {ord(c): f"u{ord(c):04X}" for c in characters + empty}
     order = [".notdef", *names.values()]
     builder = FontBuilder(1000, isTTF=True)
@@ -59,9 +62,9 @@ def build(path, characters, *, family="Made", empty="", advance=600, notdef=700,
     return builder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build_font():
-    """`build_font(path, characters, family=, empty=)`: writes a small font, and gives its name."""
+    """`build_font(path, characters, family=, empty=)`: writes a small font, and gives its name; see `build`."""
     return build
 
 
