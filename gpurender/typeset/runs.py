@@ -35,10 +35,12 @@ _SCRIPTS, _COMPLEX, _UNASKED = np.uint8(7), np.uint8(64), np.uint8(128)
 LRI, PDI = 0x2066, 0x2069
 
 # What stands as it is in right-to-left text, beside formulas: code in backticks, and URLs up to the last character that
-# is not punctuation of the sentence around them.
+# is not punctuation of the sentence around them; and mail addresses.
 _VERBATIM = regex.compile(
-    r"^[ \t]*(?P<fence>```+|~~~+)[^\n]*\n(?:.*\n)*?[ \t]*(?P=fence)|(?P<tick>`+)(?!`)[^\n]+?(?<!`)(?P=tick)(?!`)"
-    r"|\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>\"']*[^\s<>\"'.,;:!?،؛؟)\]}]|\b[\w.+-]+@[\w-]+\.[\w.-]*\w",
+    r"^[ \t]*(?P<fence>```+|~~~+)[^\n]*\n(?:.*\n)*?[ \t]*(?P=fence)|(?<!`)(?P<tick>`++)[^\n]+?(?<!`)(?P=tick)(?!`)"
+    r"|\b(?:[a-z][a-z0-9+.-]{0,30}+://|www\.)(?:\([^\s<>\"'()]*\)|[^\s<>\"'()])+(?<![.,;:!?،؛؟\]}])"
+    # Lengths have bounds, or a long text of one word would be searched from each of its letters on.
+    r"|(?<![a-z0-9_])[a-z0-9_][a-z0-9_.+-]{0,63}@[\w-]+\.[\w.-]*\w",
     regex.MULTILINE | regex.IGNORECASE,
 )
 
