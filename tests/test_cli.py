@@ -106,6 +106,71 @@ def test_fonts(capsys):
     assert "DejaVu Sans Book\t" in capsys.readouterr().out
 
 
+@pytest.fixture
+def build_font(tmp_path):
+    """`build_font(name, characters)`: a small font of squares; its path."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    def build(name, characters):
+        pen = TTGlyphPen(None)
+        pen.moveTo((0, 0))
+        for point in ((0, 500), (500, 500), (500, 0)):
+            pen.lineTo(point)
+        pen.closePath()
+        square = pen.glyph()
+        names = {ord(c): f"u{ord(c):04X}" for c in characters}
+        builder = FontBuilder(1000)
+        builder.setupGlyphOrder([".notdef", *names.values()])
+        builder.setupCharacterMap(names)
+        builder.setupGlyf(dict.fromkeys([".notdef", *names.values()], square))
+        builder.setupHorizontalMetrics(dict.fromkeys([".notdef", *names.values()], (600, 0)))
+        builder.setupHorizontalHeader(ascent=800, descent=-200)
+        builder.setupNameTable({"familyName": name, "styleName": "Regular"})
+        builder.setupOS2()
+        builder.setupPost()
+        builder.save(tmp_path / f"{name}.ttf")
+        return str(tmp_path / f"{name}.ttf")
+
+    return build
+
+
+INSTALL = "apt-get install -y --no-install-recommends fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
+
+
+def test_fonts_tells_which_sets_what(build_font, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    one, two = build_font("One", "abc "), build_font("Two", "cde中")
+    told = ["fonts", "--font", one, "--text", "a bad\ncab 中\u0378\ue000"]
+    assert main([*told, "--fallback", two]) == 0
+    assert capsys.readouterr().out == (
+        f"One (3)\tabc\t{one}\nTwo (2)\td中\t{two}\nno font (2)\tU+0378 U+E000\tto install more fonts: {INSTALL}\n"
+    )
+    assert main([*told, "--fallback", "none"]) == 0
+    assert capsys.readouterr().out == (
+        f"One (3)\tabc\t{one}\nno font (4)\tU+0064 U+4E2D U+0378 U+E000\tto install more fonts: {INSTALL}\n"
+    )
+    monkeypatch.setattr(sys, "stdin", io.StringIO("cab"))
+    assert main(["fonts", "--font", one, "--text", "-"]) == 0
+    assert capsys.readouterr().out == f"One (3)\tcab\t{one}\n"
+    assert main(["fonts", "--font", one, "--text", " \n"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["fonts", "--font", one, "--text", "a", "--fallback", "No Such Font"]) == 1
+    assert "no font named 'No Such Font'" in capsys.readouterr().err
+    assert main(["fonts", "--font", one, "--text", "a", "--language", "not a tag"]) == 1
+    assert "language must be a BCP 47 tag" in capsys.readouterr().err
+
+
+def test_language_chooses_the_forms_of_han_characters(capsys):
+    from gpurender.typeset.fonts import list_fonts
+
+    if "Noto Sans CJK JP" not in {face.family for face in list_fonts()}:
+        pytest.skip(f"needs Noto Sans CJK JP: {INSTALL}")
+    for language, family in (("ja", "JP"), ("zh", "SC"), ("zh-Hant", "TC"), ("ko", "KR")):
+        assert main(["fonts", "--text", "骨", "--language", language]) == 0
+        assert capsys.readouterr().out.startswith(f"Noto Sans CJK {family} (1)\t骨\t")
+
+
 def test_lomo(tmp_path, capsys):
     source, out = tmp_path / "a.jsonl", tmp_path / "out"
     source.write_text('{"messages": [{"role": "user", "content": "Hi!"}]}\nbroken\n')

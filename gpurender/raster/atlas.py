@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from gpurender.kernels import Bitmaps
+from gpurender.typeset.fonts import open_face
 from gpurender.typeset.layout import FontKey, Layout
 from gpurender.typeset.shape import reserve
 
@@ -149,11 +150,7 @@ class Atlas:
     def _base(self, key: FontKey) -> int:
         """Where a font's entries begin in the table."""
         if key not in self._faces:
-            try:
-                face = freetype.Face(key.file, key.face_index)
-            except (freetype.FT_Exception, OSError) as error:
-                raise ValueError(f"font file {key.file!r} cannot be read: {error}") from error
-            face.set_char_size(round(key.size * 64))
+            face = open_face(key)
             base = len(self._table)
             self._table = np.append(self._table, np.full(face.num_glyphs * PHASES, _ABSENT, np.int32))
             self._faces[key] = face, base

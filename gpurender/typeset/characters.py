@@ -18,6 +18,7 @@ __all__ = [
     "find_emoji",
     "letters_and_digits",
     "may_be_emoji",
+    "may_join",
     "plain_scripts",
 ]
 
@@ -108,6 +109,17 @@ def plain_scripts() -> np.ndarray:
 def letters_and_digits() -> np.ndarray:
     """[0x110000] bool: what a plain word may be made of that has no line break within, nor asks for one at its ends."""
     return _table({r"\p{L}\p{Nd}": 1}).astype(bool)
+
+
+@cache
+def may_join() -> np.ndarray:
+    """[0x110000] bool: the characters one of which every grapheme cluster (UAX #29) holds that is not a base and marks.
+
+    Conjuncts, syllables of jamo, flags, emoji joined or with a modifier, what stands under a sign of numbers.
+    """
+    joiners = r"\p{ccc=9}\p{GCB=L}\p{GCB=V}\p{GCB=T}\p{RI}\p{Emoji_Modifier}\u200D\p{GCB=Prepend}"
+    # Letters that continue a cluster, as marks do: Thai and Lao AM, halfwidth voicing marks.
+    return _table({joiners + r"\u0E33\u0EB3\uFF9E\uFF9F": 1}).astype(bool)
 
 
 @cache

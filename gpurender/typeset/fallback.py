@@ -68,6 +68,10 @@ def _installed() -> tuple[FontFace, ...]:
     return tuple(found.values())
 
 
+# White space that HarfBuzz does not make up: Ogham's, which some fonts draw as a line, and Braille's.
+_OWN_SPACES = frozenset({0x1680, 0x2800})
+
+
 class FontStack:
     """The fonts of one typesetter, opened when first needed.
 
@@ -124,15 +128,21 @@ class FontStack:
                     break
         return self._emoji
 
+    def has_emoji(self, codes: np.ndarray) -> bool:
+        """Whether the font that draws emoji as pictures has all that one sequence is made of, [K] uint32."""
+        shown = codes[character_kinds()[codes] != IGNORABLE]
+        shaper = self.fonts[self.emoji].shaper
+        return all(shaper.glyph(code) for code in shown.tolist())
+
     def _search(self, code: int, region: int) -> int:
         kind = int(character_kinds()[code])
         first = self.fonts[0]
         if kind == UNDRAWABLE:
             return NONE
-        if kind in (IGNORABLE, SPACING):
+        if kind == IGNORABLE or (kind == SPACING and code not in _OWN_SPACES):
             # HarfBuzz makes up what a font lacks of these.
             return 0
-        if first.draws(code):
+        if first.draws(code) or (kind == SPACING and first.shaper.glyph(code)):
             return 0
         if kind == PRIVATE or (self._union is not None and not self._union[code]):
             return NONE
@@ -143,7 +153,7 @@ class FontStack:
             number = self._open(face)
             if number == NONE or self.fonts[number].is_color:
                 continue
-            if self.fonts[number].draws(code):
+            if kind == SPACING or self.fonts[number].draws(code):
                 return number
             message = f"{face.family} ({face.file}) claims U+{code:04X} and draws nothing; passed over"
             warnings.warn(message, FontWarning, stacklevel=4)

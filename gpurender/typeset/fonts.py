@@ -130,10 +130,9 @@ def find_font(name: str) -> FontFace:
         if not path.is_file():
             raise ValueError(f"font file {name!r} does not exist")
         faces = tuple(_faces(path.resolve()))
-        scalable = [face for face in faces if open_face(FontKey(face.file, face.face_index, 16)).is_scalable]
-        if not scalable:
+        if not faces:
             raise ValueError(f"font file {name!r} cannot be read as a scalable font")
-        return scalable[0]
+        return faces[0]
     wanted = ALIASES.get(name.lower(), name).lower()
     best = None
     for face in list_fonts():
@@ -191,7 +190,9 @@ class Font:
         self._outlines = open_face(self.key)
         scale = round(size * 64)
         self.shaper = HarfBuzzFont(_read(face.file), face.face_index, scale)
-        self.is_color = bool(self._outlines.face_flags & COLOR) and self.shaper.glyph(0x1F600) != 0
+        is_color = bool(self._outlines.face_flags & COLOR)
+        # Letters in colour are set as outlines, where they have some.
+        self.is_color = is_color and (self.shaper.glyph(0x1F600) != 0 or not self._outlines.is_scalable)
         self._painter: ColorPainter | None = None
         self._pictures: dict[int, tuple[np.ndarray, int, int]] = {}
         extents = self.shaper.extents()
@@ -229,6 +230,10 @@ class Font:
             pixels, left, top = self.picture(glyph)
             height, width = pixels.shape[:2]
             return 64 * left, 64 * (top - height), 64 * (left + width), 64 * top
-        self._outlines.load_glyph(glyph, freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
+        try:
+            self._outlines.load_glyph(glyph, freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
+        except freetype.FT_Exception:
+            # A damaged glyph is one that draws nothing: it is looked for in other fonts.
+            return 0, 0, 0, 0
         box = self._outlines.glyph.outline.get_cbox()
         return box.xMin, box.yMin, box.xMax, box.yMax

@@ -12,13 +12,14 @@ import regex
 from numba import njit
 
 from gpurender.typeset.bidi import bidi_classes, needs_bidi, resolve_levels
-from gpurender.typeset.breaks import line_breaks
+from gpurender.typeset.breaks import grapheme_breaks, line_breaks
 from gpurender.typeset.characters import (
     IGNORABLE,
     MARK,
     character_kinds,
     find_emoji,
     may_be_emoji,
+    may_join,
     plain_scripts,
 )
 from gpurender.typeset.fallback import NONE, REGIONS, FontStack
@@ -34,10 +35,12 @@ _SCRIPTS, _COMPLEX, _UNASKED = np.uint8(7), np.uint8(64), np.uint8(128)
 LRI, PDI = 0x2066, 0x2069
 
 # What stands as it is in right-to-left text, beside formulas: code in backticks, and URLs up to the last character that
-# is not punctuation of the sentence around them.
+# is not punctuation of the sentence around them; and mail addresses.
 _VERBATIM = regex.compile(
-    r"^[ \t]*(?P<fence>```+|~~~+)[^\n]*\n(?:.*\n)*?[ \t]*(?P=fence)|(?P<tick>`+)(?!`)[^\n]+?(?<!`)(?P=tick)(?!`)"
-    r"|\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>\"']*[^\s<>\"'.,;:!?،؛؟)\]}]|\b[\w.+-]+@[\w-]+\.[\w.-]*\w",
+    r"^[ \t]*(?P<fence>```+|~~~+)[^\n]*\n(?:.*\n)*?[ \t]*(?P=fence)|(?<!`)(?P<tick>`++)[^\n]+?(?<!`)(?P=tick)(?!`)"
+    r"|\b(?:[a-z][a-z0-9+.-]{0,30}+://|www\.)(?:\([^\s<>\"'()]*\)|[^\s<>\"'()])+(?<![.,;:!?،؛؟\]}])"
+    # Lengths have bounds, or a long text of one word would be searched from each of its letters on.
+    r"|(?<![a-z0-9_])[a-z0-9_][a-z0-9_.+-]{0,63}@[\w-]+\.[\w.-]*\w",
     regex.MULTILINE | regex.IGNORECASE,
 )
 
@@ -77,14 +80,15 @@ def _find_complex(codes, starts, plain, found, unasked):
 
 
 @njit(cache=True, nogil=True)
-def _survey(codes, emoji, classes):
-    """What is to be asked of a text: whether it has kana, Hangul, what may be an emoji, and what bidi orders."""
-    kana, hangul, pictures = False, False, False
+def _survey(codes, emoji, joiners, classes):
+    """What to ask of a text: whether it has kana, Hangul, what may be emoji, long clusters, and what bidi orders."""
+    kana, hangul, pictures, joined = False, False, False, False
     for code in codes:
         kana |= 0x3041 <= code <= 0x30FF
         hangul |= 0xAC00 <= code <= 0xD7A3
         pictures |= emoji[code]
-    return kana, hangul, pictures, needs_bidi(codes, classes)
+        joined |= joiners[code]
+    return kana, hangul, pictures, joined, needs_bidi(codes, classes)
 
 
 @njit(cache=True, nogil=True)
@@ -102,7 +106,8 @@ def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks)
                 before = fonts[i - 1]
                 breaks[i] |= 2
                 if kind == IGNORABLE:
-                    fonts[i] = before
+                    # What no font has is reported without it.
+                    fonts[i] = max(before, np.int16(0))
                 elif before >= 0 and fonts[i] != before:
                     whole = compose(codes[i - 1], code)
                     if nominal_glyph(pointers[before], code) or (whole and nominal_glyph(pointers[before], whole)):
@@ -179,15 +184,20 @@ class Analyzer:
         self, text: str, codes: np.ndarray, fonts: np.ndarray, levels: np.ndarray, bases: np.ndarray, breaks: np.ndarray
     ) -> None:
         """Fill in one text's fonts, levels and breaks."""
-        kana, hangul, emoji, bidi = _survey(codes, may_be_emoji(), bidi_classes())
+        kana, hangul, emoji, joined, bidi = _survey(codes, may_be_emoji(), may_join(), bidi_classes())
         region = self._region
         if region is None:
             region = REGIONS.index("JP" if kana else "KR" if hangul else "SC")
         self.stack.choose(codes, region, out=fonts)
         if emoji and self.stack.emoji != NONE:
             for start, stop in find_emoji(text):
-                fonts[start:stop] = self.stack.emoji
+                if self.stack.has_emoji(codes[start:stop]):
+                    fonts[start:stop] = self.stack.emoji
         breaks[line_breaks(text)[:-1]] = 1
+        if joined:
+            inside = np.ones(len(codes), bool)
+            inside[0] = inside[grapheme_breaks(text)[:-1]] = False
+            breaks[inside] |= 2
         if bidi:
             levels[:], bases[:] = _levels(text, codes)
 

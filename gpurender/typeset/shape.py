@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from gpurender.typeset.breaks import line_breaks
-from gpurender.typeset.characters import letters_and_digits
+from gpurender.typeset.characters import IGNORABLE, character_kinds, letters_and_digits
 from gpurender.typeset.fallback import FontStack
 from gpurender.typeset.harfbuzz import LEFT_TO_RIGHT, RIGHT_TO_LEFT, new_buffer, shape_run
 
@@ -168,7 +168,7 @@ def _tokenize(codes, text_starts, keys, table, hashes, pool, used, entries, coun
 
 
 @njit(cache=True, nogil=True)
-def _shape_words(buffer, fonts, notdefs, language, codes, first, count, entries, glyphs, details, used):
+def _shape_words(buffer, fonts, notdefs, language, kinds, codes, first, count, entries, glyphs, details, used):
     """Shape words [first, count) one by one, while there is room; returns the first not shaped and the rows in use."""
     length = np.zeros(1, np.uint32)
     room = len(glyphs)
@@ -202,11 +202,17 @@ def _shape_words(buffer, fonts, notdefs, language, codes, first, count, entries,
             if used + number > room:
                 return word, used
             entries[word, FONT] = font
-            previous = np.int64(-1)
-            for k in range(number):
-                source = number - 1 - k if leftwards else k
+            previous, shaped = np.int64(-1), number
+            number = np.int64(0)
+            for n in range(shaped):
+                source = shaped - 1 - n if leftwards else n
                 advance = np.int64(places[source, 0])
                 cluster = np.int64(infos[source, 2])
+                if infos[source, 0] == 0 and kinds[codes[begin + cluster]] == IGNORABLE:
+                    # HarfBuzz hides most of these by itself, but not Hangul fillers and controls of shorthand.
+                    continue
+                k = number
+                number += 1
                 glyphs[used + k, ID] = infos[source, 0]
                 x = pen + advance - places[source, 2] if leftwards else pen + places[source, 2]
                 glyphs[used + k, X] = max(-LONGEST, min(LONGEST, x))
@@ -377,7 +383,7 @@ class WordCache:
         word = first
         while True:
             self.glyphs, self.details = reserve(self.glyphs, used + need), reserve(self.details, used + need)
-            source = (self._buffer, self.stack.pointers, notdefs, self._language, self._pool)
+            source = (self._buffer, self.stack.pointers, notdefs, self._language, character_kinds(), self._pool)
             target = (self.words, self.glyphs, self.details)
             word, used = _shape_words(*source, word, count, *target, used)
             if word == count:

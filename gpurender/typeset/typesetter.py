@@ -109,6 +109,8 @@ class Typesetter:
         }
         self.on_missing = on_missing
         self.stack = FontStack(find_font(font), size, None if fallback is None else [find_font(f) for f in fallback])
+        if self.font.is_color:
+            raise ValueError(f"font {font!r} is of pictures, not letters; it may be one of fallback")
         self._analyzer = Analyzer(self.stack, language)
         self._cache = WordCache(self.stack, cache_words, language_pointer(language))
 
@@ -150,7 +152,7 @@ class Typesetter:
         layout, notes = set_pages(tokens, runs, starts, self._cache, self._style)
         if len(layout.fonts) > 1:
             layout = with_own_fonts(with_pictures(layout, self.stack.fonts))
-        elif notes.any() and not len(layout.glyph_ids):
+        elif not len(layout.glyph_ids):
             layout.fonts = ()
         layout.diagnostics = tuple(sorted(self._diagnose(texts, tokens, notes)))
         return layout

@@ -4,11 +4,13 @@ import gzip
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pyarrow
@@ -22,6 +24,7 @@ from gpurender import LoMo, Typesetter
 from gpurender.lomo.dataset import StrictError, write_dataset
 from gpurender.lomo.files import InputError
 from gpurender.lomo.folder import OutputError
+from gpurender.typeset.fonts import FontWarning
 
 SENTENCES = "One goes first. Two comes next. Three is after it. Four is here. Five follows. Six is the last."
 
@@ -491,3 +494,55 @@ def test_the_shipped_examples(tmp_path, examples):
     assert 55 <= len(records) <= 70
     assert report.counts["failed"] == 0
     assert max(len(json.loads(line)["messages"][0]["content"]) for line in examples.read_bytes().splitlines()) >= 5000
+
+
+def hostile(rng):
+    """A random string of one of the kinds that break text engines."""
+    kind, size = rng.randrange(10), rng.randint(1, 100)
+    if kind == 0:
+        return "".join(chr(rng.randrange(0x110000)) for _ in range(size))
+    if kind == 1:
+        return "".join(chr(rng.choice((rng.randrange(0x3000), rng.randrange(0x590, 0x1100)))) for _ in range(size))
+    if kind == 2:
+        return rng.choice("aשक한") + "".join(chr(rng.randrange(0x300, 0x36F)) for _ in range(500))
+    if kind == 3:
+        controls = "".join(rng.choice("\u202a\u202b\u202d\u202e\u2066\u2067\u2068") for _ in range(200))
+        return controls + "abc שלום 12" + rng.choice("\u202c\u2069") * rng.randint(0, 200)
+    alphabet = (
+        "😀👩\u200d👦🇩🇪1\ufe0f\u20e3🏽☺\ufe0ea \u0301\u2066א\U000e0067\U000e007f",
+        "שלוםمرحبا 12,.()[]$x^2$`code`https://a.b/c \n\t\u2067\u2069\u200f",
+        "กำ้ເແພາສາភាសាខ្មែរမြန်မာ\u1039कषत्रियবাংলা\u200c\u200d ",
+        "한글ㄱㅏ\u1100\u1161\u11a8中文字，。「」かな\u3099\u3164ｶﾞ",
+        "ab ,.-!?«»“”\u2028\u2029\x85\x00\x0b\xad\u200b\u2060\ufeff\ue000\U000f0000\ufffe\r\n",
+        "\ud800\udc00\udfff\ud83d\ude00\uffff\U0010ffff\u0378 a",
+    )[kind - 4]
+    return "".join(rng.choice(alphabet) for _ in range(size))
+
+
+def test_ten_thousand_hostile_prompts_are_all_accounted_for(tmp_path):
+    rng = random.Random(1)
+    prompts = [hostile(rng) for _ in range(10_000)]
+    with open(tmp_path / "a.jsonl", "w") as file:
+        for i, prompt in enumerate(prompts):
+            turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": "yes"}]
+            file.write(json.dumps({"id": f"r{i}", "messages": turns}) + "\n")
+    out = tmp_path / "out"
+    typesetter = Typesetter(width=400, max_pixels=2**20)
+    with warnings.catch_warnings():
+        # Which fonts claim what they do not draw is the machine's affair.
+        warnings.simplefilter("ignore", FontWarning)
+        report = write_dataset([tmp_path / "a.jsonl"], out, lomo=LoMo(ratio=1, typesetter=typesetter))
+    told = json.loads((out / "report.json").read_text())
+    assert report.complete
+    assert told["read"] == len(prompts)
+    assert told["rewritten"] + told["kept"] + told["failed"] == len(prompts)
+    assert sum(report.kept.values()) == told["kept"]
+    assert report.counts["problems"] >= told["failed"]
+    lines = (out / "data.jsonl").read_bytes().splitlines()
+    assert len(lines) == told["rewritten"] + told["kept"]
+    assert told["rewritten"] > 0.8 * len(prompts)
+    assert len(list((out / "images").iterdir())) == told["images"]
+    for line in lines:
+        record = json.loads(line)
+        spans = record["gpurender"]["spans"]
+        assert len(record["images"]) == len(spans)

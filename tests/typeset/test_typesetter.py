@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from gpurender.typeset import MissingGlyphError, Typesetter
 
 TEXTS = st.text(
-    st.one_of(st.sampled_from(" \t\n-ab/WAV.,é"), st.characters(min_codepoint=0, max_codepoint=0x2FFFF)), max_size=200
+    st.one_of(
+        st.sampled_from(" \t\n-ab/WAV.,é"),
+        # What engines for text have rules for: two ways, marks, joiners, conjuncts, syllables, pictures, controls.
+        st.sampled_from("שלםمرحبا\u05b0\u064b(12)$`\u2067\u2069\u202e\u202c\u200d\u200c\u0301\u0323\ufe0f\ufeff\xad"),
+        st.sampled_from(
+            "क्षिত্রதிกำมិ្ខမြန\u1039\u1100\u1161\u11a8한中。「👩👦🏽🇩🇪😀\u20e3\U000e0067\U000e007f\ud800\ue000\x00"
+        ),
+        st.characters(min_codepoint=0, max_codepoint=0x10FFFF, exclude_categories=()),
+    ),
+    max_size=200,
 )
 
 
