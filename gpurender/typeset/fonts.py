@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -190,6 +191,8 @@ class Font:
         self._outlines = open_face(self.key)
         scale = round(size * 64)
         self.shaper = HarfBuzzFont(_read(face.file), face.face_index, scale)
+        if self.shaper.glyph_count == 0:
+            raise ValueError(f"font file {face.file!r} cannot be read: it has no glyphs")
         is_color = bool(self._outlines.face_flags & COLOR)
         # Letters in colour are set as outlines, where they have some.
         self.is_color = is_color and (self.shaper.glyph(0x1F600) != 0 or not self._outlines.is_scalable)
@@ -222,7 +225,13 @@ class Font:
         if picture is None:
             if self._painter is None:
                 self._painter = ColorPainter(_read(self.key.file), self.key.face_index, self.key.size)
-            picture = self._pictures[glyph] = self._painter.draw(glyph)
+            try:
+                picture = self._painter.draw(glyph)
+            except OSError as error:
+                message = f"font file {self.key.file!r} has a damaged picture, glyph {glyph} ({error}); left blank"
+                warnings.warn(message, FontWarning, stacklevel=2)
+                picture = np.zeros((0, 0, 4), np.uint8), 0, 0
+            self._pictures[glyph] = picture
         return picture
 
     def _box(self, glyph: int) -> tuple[int, int, int, int]:

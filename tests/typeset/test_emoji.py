@@ -1,6 +1,7 @@
 """Emoji: one picture for each sequence, with a word box and its source range; glyphs where no colour font has it."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from gpurender import Renderer
 from gpurender.typeset import Typesetter
 from gpurender.typeset.characters import find_emoji
-from gpurender.typeset.fonts import Font, find_font
+from gpurender.typeset.fonts import Font, FontWarning, find_font
 
 MAN, WOMAN, GIRL, JOINER, DARK = "👨", "👩", "👧", "\u200d", "\U0001f3ff"
 FAMILY = JOINER.join((MAN, WOMAN, GIRL))
@@ -154,6 +155,19 @@ def test_a_colour_font_without_a_smile_and_without_outlines_harms_nothing(asked,
     font.save(file)
     layout = Typesetter(font=asked, fallback=[str(file)])(["😀 a"])
     assert [d.message for d in layout.diagnostics] == ["no font has a glyph for U+1F600"]
+
+
+def test_a_damaged_picture_is_left_blank_and_named(asked, colour_font, tmp_path):
+    file = tmp_path / "damaged.ttf"
+    data = Path(colour_font).read_bytes()
+    # The first picture's data, past its header.
+    at = data.index(b"IDAT") + 4
+    file.write_bytes(data[:at] + b"\xff" * 8 + data[at + 8 :])
+    typesetter = Typesetter(font=asked, fallback=[str(file)])
+    with pytest.warns(FontWarning, match=r"damaged\.ttf' has a damaged picture, glyph \d+ .*; left blank"):
+        layout = typesetter([f"a 😀 {FAMILY} {FLAG} ☺\ufe0f"])
+    assert sorted(layout.pictures[:, 2].tolist()) == [0, 20, 20, 20]
+    Renderer(channels=3)(layout)
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 
 from gpurender import Renderer
 from gpurender.typeset import Typesetter, fallback
@@ -104,6 +105,20 @@ def test_a_fallback_file_that_is_deleted_while_in_use_harms_nothing(tmp_path, bu
     assert uses(typesetter, "abcd") == [("asked.ttf", "a"), ("other.ttf", "bcd")]
     assert renderer(typesetter(["abcd"])).to_numpy()[0].min() == 0
     assert (Renderer()(typesetter(["ab"])).to_numpy()[0] == before).all()
+
+
+def test_a_font_without_glyphs_is_passed_over_and_named(machine, build_font):
+    asked = build_font(machine.folder / "asked.otf", "a ")
+    none = machine.folder / "none.otf"
+    font = TTFont(build_font(none, "b"))
+    data = bytearray(none.read_bytes())
+    # The number of glyphs, in the table "maxp".
+    at = font.reader.tables["maxp"].offset + 4
+    data[at : at + 2] = b"\0\0"
+    none.write_bytes(data)
+    machine(face_of(none))
+    with pytest.warns(FontWarning, match=r"none\.otf.*passed over"):
+        assert uses(Typesetter(font=asked), "ab") == [("asked.otf", "a"), (None, "b")]
 
 
 def test_private_use_characters_are_the_asked_for_fonts_alone(tmp_path, build_font):
