@@ -225,7 +225,8 @@ def _lomo(arguments: argparse.Namespace) -> int:
         told = f"{first['source']}: {first['reason']}"
         print(f"{counts['problems']} could not be used; the first: {told} (more in report.json)")
     if counts["with_missing"]:
-        print(f"{counts['with_missing']} images show boxes for characters the font lacks; each record names its own")
+        told = "each record names its own (gpurender fonts --text tells what sets what)"
+        print(f"{counts['with_missing']} images show boxes for characters that no font has; {told}")
     if not report.complete:
         print("interrupted: the folder holds a valid, shorter result", file=sys.stderr)
         return 130

@@ -16,7 +16,7 @@ import numpy as np
 import regex
 from numba import njit
 
-from gpurender.typeset.characters import CODES, IGNORABLE, PRIVATE, SPACING, UNDRAWABLE, character_kinds
+from gpurender.typeset.characters import CODES, IGNORABLE, MARK, PRIVATE, SPACING, UNDRAWABLE, character_kinds
 from gpurender.typeset.fonts import REGULAR, Font, FontFace, FontWarning, list_fonts
 from gpurender.typeset.harfbuzz import coverage
 
@@ -142,7 +142,9 @@ class FontStack:
         if kind == IGNORABLE or (kind == SPACING and code not in _OWN_SPACES):
             # HarfBuzz makes up what a font lacks of these.
             return 0
-        if first.draws(code) or (kind == SPACING and first.shaper.glyph(code)):
+        # Some marks have no ink by design, such as viramas that only join.
+        may_be_empty = kind in (SPACING, MARK)
+        if first.draws(code) or (may_be_empty and first.shaper.glyph(code)):
             return 0
         if kind == PRIVATE or (self._union is not None and not self._union[code]):
             return NONE
@@ -153,7 +155,7 @@ class FontStack:
             number = self._open(face)
             if number == NONE or self.fonts[number].is_color:
                 continue
-            if kind == SPACING or self.fonts[number].draws(code):
+            if may_be_empty or self.fonts[number].draws(code):
                 return number
             message = f"{face.family} ({face.file}) claims U+{code:04X} and draws nothing; passed over"
             warnings.warn(message, FontWarning, stacklevel=4)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +31,9 @@ SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
 COLOR = 1 << 14  # FT_FACE_FLAG_COLOR, which freetype-py does not name
 # What the style of a family's upright face of usual weight is called.
 REGULAR = frozenset({"book", "regular", "roman", "normal"})
+
+
+PICTURES = 2**24  # px of emoji that a font keeps
 
 
 class FontWarning(UserWarning):
@@ -150,7 +153,7 @@ def find_font(name: str) -> FontFace:
     raise ValueError(f"no font named {name!r}{hint} (`gpurender fonts` lists what is found)")
 
 
-@lru_cache(maxsize=256)
+@cache
 def _read(file: str) -> bytes:
     # Kept in memory, so that a file which is deleted or overwritten while in use harms nothing.
     return Path(file).read_bytes()
@@ -231,6 +234,8 @@ class Font:
                 message = f"font file {self.key.file!r} has a damaged picture, glyph {glyph} ({error}); left blank"
                 warnings.warn(message, FontWarning, stacklevel=2)
                 picture = np.zeros((0, 0, 4), np.uint8), 0, 0
+            if len(self._pictures) * self.key.size**2 > PICTURES:
+                self._pictures.clear()
             self._pictures[glyph] = picture
         return picture
 

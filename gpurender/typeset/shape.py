@@ -22,6 +22,8 @@ __all__ = ["NEWLINE", "TAB", "Runs", "Tokens", "WordCache", "reserve"]
 
 TAB, NEWLINE = -1, -2  # in place of a word
 
+# Compiled code is kept by the date of the file it stands in: after a change to these numbers delete the *.nbi files, or
+# what imports them goes on with the old ones.
 # Columns of WordCache.glyphs, which all that is set runs through: glyph id; where it is drawn; what may happen before
 # it. In reading order, and in 1/64 px, y upwards. In a word that reads from the right, X is from the right, leftwards.
 ID, X, Y, BREAK = range(4)
