@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import multiprocessing
-import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from gpurender.bench.conftest import LANGUAGES
 from gpurender.bench.peers import ANY_SCRIPT, PEERS
+from gpurender.bench.worker import render_part, start
 from gpurender.kernels import _check
 from gpurender.kernels.cpu.composite import composite as paint_pages
 
@@ -95,45 +96,20 @@ def bench_text_unseen(benchmark: Any, passages: list[str]) -> None:
 
 
 @pytest.mark.benchmark(group="text: 360-character passages")
-def bench_text_two_processes(benchmark: Any, passages: list[str]) -> None:
+def bench_text_two_processes(benchmark: Any, passages: list[str], all_cores: set[int]) -> None:
     """Two processes on two cores, each with half of the passages; the pages stay where they are."""
-    cores = sorted(os.sched_getaffinity(os.getppid()))[:2] if hasattr(os, "sched_getaffinity") else [0, 1]
-    if len(cores) < 2:
+    if len(all_cores) < 2:
         pytest.skip("needs two cores")
+    parts = [passages[: PAGES // 2], passages[PAGES // 2 : PAGES]]
     context = multiprocessing.get_context("spawn")
-    pipes = [context.Pipe() for _ in cores]
-    texts = passages[:PAGES]
-    halves = (texts[: PAGES // 2], texts[PAGES // 2 :])
-    workers = [
-        context.Process(target=_serve, args=(theirs, half, core), daemon=True)
-        for (_, theirs), half, core in zip(pipes, halves, cores, strict=True)
-    ]
-    for worker in workers:
-        worker.start()
+    with ProcessPoolExecutor(2, context, initializer=start, initargs=(parts, all_cores)) as pool:
 
-    def run() -> None:
-        for mine, _ in pipes:
-            mine.send(True)
-        for mine, _ in pipes:
-            mine.recv()
+        def run() -> None:
+            assert all(list(pool.map(render_part, range(2))))
 
-    try:
-        run()
+        for _ in range(4):
+            run()
         measure(benchmark, run, "gpurender, 2 processes on 2 cores", PAGES)
-    finally:
-        for mine, _ in pipes:
-            mine.send(False)
-        for worker in workers:
-            worker.join()
-
-
-def _serve(pipe: Any, texts: list[str], core: int) -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
-    typesetter, renderer = Typesetter(), Renderer()
-    while pipe.recv():
-        render(typesetter, renderer, texts)
-        pipe.send(True)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
