@@ -21,9 +21,9 @@ from tqdm import tqdm
 from gpurender.kernels import Backend
 from gpurender.lomo.files import InputError, check_file, read_records
 from gpurender.lomo.folder import Batch, Folder, Report, no_interrupt
-from gpurender.lomo.records import RecordError
+from gpurender.lomo.records import MEDIA_FIELDS, RecordError
 from gpurender.lomo.shapes import SHAPES, Shape, ShapeName, fit
-from gpurender.lomo.substitute import LoMo
+from gpurender.lomo.substitute import PROVENANCE, LoMo
 from gpurender.lomo.work import FORMS, Form, Item, Work
 
 __all__ = ["StrictError", "write_dataset"]
@@ -83,6 +83,8 @@ def write_dataset(
         raise ValueError(f"shape must be one of {', '.join(SHAPES)}, not {shape!r}")
     if shape is not None and field is not None:
         raise ValueError("shape and field exclude each other")
+    if field in (PROVENANCE, *MEDIA_FIELDS):
+        raise ValueError(f"field {field!r} is where the result has something else; rename it")
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
     paths = [Path(path).absolute() for path in inputs]

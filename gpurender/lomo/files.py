@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gpurender.lomo.records import RecordError
+
 __all__ = ["InputError", "RawRecord", "check_file", "read_records"]
 
 LOOK = 1 << 16  # bytes of a file that are looked at to tell what it is
@@ -37,12 +39,12 @@ class RawRecord(NamedTuple):
 
     Attributes:
         number: Of its line, or, in an array or a table, its place, from 1.
-        data: Its JSON, which may be broken, or, from parquet, the row.
+        data: Its JSON, which may be broken; or, from parquet, the row, or what is wrong with it.
         position: How many of the file's bytes have been read by then, about.
     """
 
     number: int
-    data: bytes | dict[str, Any]
+    data: bytes | dict[str, Any] | RecordError
     position: int
 
 
@@ -120,7 +122,7 @@ def _elements(path: Path, stream: io.BufferedReader) -> Iterator[RawRecord]:
     except UnicodeDecodeError as error:
         raise _error(path, f"is not UTF-8 at byte {error.start}") from None
     # Numbers are not turned into any: a huge one would stop the walk.
-    decoder = json.JSONDecoder(parse_int=str, parse_float=str)
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
 
     def after(at: int) -> int:
         match = _BLANK.match(text, at)
@@ -146,9 +148,26 @@ def _rows(path: Path) -> Iterator[RawRecord]:
     size, number = path.stat().st_size, 0
     with _table(path) as table:
         for batch in table.iter_batches(batch_size=ROWS):
-            for row in batch.to_pylist():
+            for row in _values(batch):
                 number += 1
                 yield RawRecord(number, row, size * number // table.metadata.num_rows)
+
+
+def _values(batch: Any) -> list[dict[str, Any] | RecordError]:
+    """A batch's rows as Python has them, or what is wrong with one that it cannot have."""
+    import pyarrow
+
+    for i, field in enumerate(batch.schema):
+        # As pandas writes them; Python's own times have microseconds.
+        if pyarrow.types.is_timestamp(field.type) and field.type.unit == "ns":
+            times = batch.column(i).cast(pyarrow.timestamp("us", field.type.tz), safe=False)
+            batch = batch.set_column(i, field.name, times)
+    try:
+        return list(batch.to_pylist())
+    except (pyarrow.ArrowException, OverflowError, ValueError) as error:
+        if len(batch) == 1:
+            return [RecordError(f"the row cannot be read: {error}")]
+        return [row for i in range(len(batch)) for row in _values(batch.slice(i, 1))]
 
 
 @contextmanager

@@ -233,6 +233,9 @@ class LoMo:
             "renderer": "",
             "spans": spans,
         }
+        if PROVENANCE in record:
+            # Of an earlier run.
+            provenance["before"] = record[PROVENANCE]
         return record | {"messages": messages, PROVENANCE: provenance}, page
 
 

@@ -36,11 +36,13 @@ class Item(NamedTuple):
     ordinal: int
     file: str
     number: int
-    data: bytes | Record
+    data: bytes | Record | RecordError
     size: int  # bytes of the file that were read for it
 
     def record(self) -> Record:
         """It as a JSON object; :class:`RecordError` if it is none."""
+        if isinstance(self.data, RecordError):
+            raise self.data
         record = parse_line(self.data) if isinstance(self.data, bytes) else self.data
         if not isinstance(record, dict):
             raise RecordError(f"a record must be a JSON object, not {type(record).__name__}")
@@ -118,7 +120,8 @@ class Work:
             record = self.shape.fill(record, contents)
             record = {name: value for name, value in record.items() if name not in ("image", "images")}
             record |= {"images": paths} if self.form == "placeholder" else {}
-            record[PROVENANCE] = provenance | {"apart": apart}
+            earlier = {"before": record[PROVENANCE]} if PROVENANCE in record else {}
+            record[PROVENANCE] = provenance | {"apart": apart} | earlier
             text = encode_line(record)
         except RecordError as error:
             self._fail(batch, item, record, str(error))

@@ -84,12 +84,14 @@ class FontStack:
     Attributes:
         fonts: The fonts opened so far; a font's number is its place here, and 0 is the one asked for.
         pointers: [fonts] int64, HarfBuzz's, for compiled code.
+        glyph_counts: [fonts] int64, how many glyphs each has.
     """
 
     def __init__(self, face: FontFace, size: float, fallback: Sequence[FontFace] | None) -> None:
         self.size = size
         self.fonts = [Font(face, size)]
         self.pointers = np.array([self.fonts[0].shaper.pointer], np.int64)
+        self.glyph_counts = np.array([self.fonts[0].shaper.glyph_count], np.int64)
         self._numbers: dict[FontFace, int] = {face: 0}
         self._fallback = fallback
         self._generic = _generic(face.family)
@@ -120,12 +122,8 @@ class FontStack:
     def emoji(self) -> int:
         """The number of the font that draws emoji as pictures; `NONE` if there is none."""
         if self._emoji is None:
-            self._emoji = NONE
-            for face in self._faces():
-                number = self._open(face) if "emoji" in face.family.lower() else NONE
-                if number != NONE and self.fonts[number].is_color:
-                    self._emoji = number
-                    break
+            named = (self._open(face) for face in self._faces() if "emoji" in face.family.lower())
+            self._emoji = next((n for n in named if n != NONE and self.fonts[n].is_color), NONE)
         return self._emoji
 
     def has_emoji(self, codes: np.ndarray) -> bool:
@@ -160,12 +158,13 @@ class FontStack:
             message = f"{face.family} ({face.file}) claims U+{code:04X} and draws nothing; passed over"
             warnings.warn(message, FontWarning, stacklevel=4)
         if self._union is None:
-            # Whatever else nobody has is known at once from here on.
-            self._union = np.zeros(CODES, bool)
+            # What else nobody has is known at once from here on. Set when whole, lest an interruption be remembered.
+            union = np.zeros(CODES, bool)
             for face in self._faces():
                 covered = _coverage(face.file, face.face_index)
                 if covered is not None:
-                    self._union[covered] = True
+                    union[covered] = True
+            self._union = union
         return NONE
 
     def _faces(self) -> Sequence[FontFace]:
@@ -201,13 +200,17 @@ class FontStack:
         number = self._numbers.get(face)
         if number is None:
             try:
-                self.fonts.append(Font(face, self.size))
+                font = Font(face, self.size)
             except ValueError as error:
-                warnings.warn(f"{error}; passed over", FontWarning, stacklevel=5)
                 self._numbers[face] = NONE
+                warnings.warn(f"{error}; passed over", FontWarning, stacklevel=5)
                 return NONE
-            number = self._numbers[face] = len(self.fonts) - 1
-            self.pointers = np.array([font.shaper.pointer for font in self.fonts], np.int64)
+            # The number last: compiled code looks it up in the others, whatever interrupts this.
+            fonts = [*self.fonts, font]
+            self.pointers = np.array([font.shaper.pointer for font in fonts], np.int64)
+            self.glyph_counts = np.array([font.shaper.glyph_count for font in fonts], np.int64)
+            self.fonts = fonts
+            number = self._numbers[face] = len(fonts) - 1
         return number
 
 

@@ -119,8 +119,9 @@ class HarfBuzzFont:
         return int(_font_advance(self.pointer, glyph))
 
     def glyph(self, code: int) -> int:
-        """The glyph of a code point by the font's cmap; 0 for none."""
-        return int(nominal_glyph(self.pointer, code))
+        """The glyph of a code point by the font's cmap; 0 for none, or for one that the font does not have."""
+        found = int(nominal_glyph(self.pointer, code))
+        return found if found < self.glyph_count else 0
 
 
 def coverage(data: bytes, face_index: int) -> np.ndarray:

@@ -33,6 +33,7 @@ __all__ = ["Analyzer"]
 # whether the font draws it.
 _SCRIPTS, _COMPLEX, _UNASKED = np.uint8(7), np.uint8(64), np.uint8(128)
 LRI, PDI = 0x2066, 0x2069
+MARKS = 32  # on a letter, beyond which no font is looked for that has them all
 
 # What stands as it is in right-to-left text, beside formulas: code in backticks, and URLs up to the last character that
 # is not punctuation of the sentence around them; and mail addresses.
@@ -96,7 +97,7 @@ def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks)
     """Run keys from the characters' own fonts: clusters stay in one font where one has all of it."""
     for n in chosen:
         script, flip = np.uint32(COMMON), np.uint32(0)
-        base = starts[n]
+        base = cluster = starts[n]
         for i in range(starts[n], starts[n + 1]):
             code = codes[i]
             kind = kinds[code]
@@ -114,16 +115,17 @@ def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks)
                         fonts[i] = before
                     elif fonts[i] >= 0:
                         # The mark's font for all of the cluster, if it has it.
-                        first = i - 1
-                        while first > base and kinds[codes[first]] == MARK:
-                            first -= 1
-                        shared = True
-                        for k in range(first, i):
-                            shared = shared and nominal_glyph(pointers[fonts[i]], codes[k]) != 0
+                        k = cluster if i - cluster <= MARKS else i
+                        shared = k < i
+                        while shared and k < i:
+                            shared = nominal_glyph(pointers[fonts[i]], codes[k]) != 0
+                            k += 1
                         if shared:
-                            for k in range(first, i):
+                            for k in range(cluster, i):
                                 fonts[k] = fonts[i]
                                 keys[k] = (keys[k] & ~np.uint32(NO_FONT)) | np.uint32(fonts[i])
+            else:
+                cluster = i
             own = script_of(code)
             other = i > base and fonts[i] > 0 and fonts[i - 1] > 0 and fonts[i] != fonts[i - 1]
             if other and own == COMMON and nominal_glyph(pointers[fonts[i - 1]], code):

@@ -170,7 +170,9 @@ def _tokenize(codes, text_starts, keys, table, hashes, pool, used, entries, coun
 
 
 @njit(cache=True, nogil=True)
-def _shape_words(buffer, fonts, notdefs, language, kinds, codes, first, count, entries, glyphs, details, used):
+def _shape_words(
+    buffer, fonts, glyph_counts, notdefs, language, kinds, codes, first, count, entries, glyphs, details, used
+):
     """Shape words [first, count) one by one, while there is room; returns the first not shaped and the rows in use."""
     length = np.zeros(1, np.uint32)
     room = len(glyphs)
@@ -210,12 +212,15 @@ def _shape_words(buffer, fonts, notdefs, language, kinds, codes, first, count, e
                 source = shaped - 1 - n if leftwards else n
                 advance = np.int64(places[source, 0])
                 cluster = np.int64(infos[source, 2])
-                if infos[source, 0] == 0 and kinds[codes[begin + cluster]] == IGNORABLE:
+                glyph = np.int64(infos[source, 0])
+                # A damaged font may name glyphs that it does not have.
+                glyph = glyph if glyph < glyph_counts[font] else 0
+                if glyph == 0 and kinds[codes[begin + cluster]] == IGNORABLE:
                     # HarfBuzz hides most of these by itself, but not Hangul fillers and controls of shorthand.
                     continue
                 k = number
                 number += 1
-                glyphs[used + k, ID] = infos[source, 0]
+                glyphs[used + k, ID] = glyph
                 x = pen + advance - places[source, 2] if leftwards else pen + places[source, 2]
                 glyphs[used + k, X] = max(-LONGEST, min(LONGEST, x))
                 glyphs[used + k, Y] = places[source, 3]
@@ -223,7 +228,7 @@ def _shape_words(buffer, fonts, notdefs, language, kinds, codes, first, count, e
                 details[used + k, FIRST] = cluster
                 glyphs[used + k, BREAK] = CLUSTER if cluster != previous else 0
                 previous = cluster
-                if infos[source, 0] == 0:
+                if glyph == 0:
                     flags |= MISSING
                 pen += advance
                 if pen >= LONGEST:
@@ -385,7 +390,15 @@ class WordCache:
         word = first
         while True:
             self.glyphs, self.details = reserve(self.glyphs, used + need), reserve(self.details, used + need)
-            source = (self._buffer, self.stack.pointers, notdefs, self._language, character_kinds(), self._pool)
+            source = (
+                self._buffer,
+                self.stack.pointers,
+                self.stack.glyph_counts,
+                notdefs,
+                self._language,
+                character_kinds(),
+                self._pool,
+            )
             target = (self.words, self.glyphs, self.details)
             word, used = _shape_words(*source, word, count, *target, used)
             if word == count:

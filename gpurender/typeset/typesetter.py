@@ -95,6 +95,8 @@ class Typesetter:
                 raise ValueError(f"{name} must be three integers from 0 to 255, not {color!r}")
         if isinstance(fallback, str):
             raise TypeError(f"fallback must be a sequence of names, not the str {fallback!r}")
+        if not isinstance(language, str):
+            raise TypeError(f"language must be a str, not {type(language).__name__}")
         if language and not _LANGUAGE.fullmatch(language):
             raise ValueError(f"language must be a BCP 47 tag such as 'ja' or 'zh-Hant', not {language!r}")
         self._style = PageStyle(line_height, width, margin, bool(trim), max_pixels, foreground, background)
@@ -167,7 +169,8 @@ class Typesetter:
         numbers = (runs.keys & NO_FONT).tolist() or [0] * len(text)
         found: dict[int, dict[str, None]] = {}
         for character, number in zip(text, numbers, strict=True):
-            if not character.isspace():
+            # Python counts some controls as space.
+            if number == NO_FONT or not character.isspace():
                 found.setdefault(number, {})[character] = None
         lost = found.pop(NO_FONT, None)
         uses: list[tuple[Font | None, str]] = [(self.stack.fonts[i], "".join(found[i])) for i in found]

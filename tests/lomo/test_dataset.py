@@ -546,3 +546,26 @@ def test_ten_thousand_hostile_prompts_are_all_accounted_for(tmp_path):
         record = json.loads(line)
         spans = record["gpurender"]["spans"]
         assert len(record["images"]) == len(spans)
+
+
+def test_a_field_of_our_name_is_kept_within(tmp_path):
+    source = tmp_path / "a.jsonl"
+    turn = {"role": "user", "content": "Hello."}
+    source.write_text(json.dumps({"messages": [turn], "gpurender": {"mine": 1}}))
+    write_dataset([source], tmp_path / "out", lomo=LoMo(ratio=1))
+    record = json.loads((tmp_path / "out" / "data.jsonl").read_bytes())
+    assert record["gpurender"]["before"] == {"mine": 1}
+    with pytest.raises(ValueError, match="field 'gpurender' is where the result has something else"):
+        write_dataset([source], tmp_path / "out", lomo=LoMo(), field="gpurender")
+
+
+def test_a_row_of_parquet_that_python_cannot_have_costs_itself_alone(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason='needs pyarrow: pip install -e ".[data]"')
+    parquet = pytest.importorskip("pyarrow.parquet")
+    days = pyarrow.array([0, 2**30, 1], pyarrow.int32()).cast(pyarrow.date32())
+    times = pyarrow.array([1, 1_000_000_001, 7], pyarrow.timestamp("ns"))
+    table = pyarrow.table({"text": ["Alpha.", "Beta.", "Gamma."], "day": days, "time": times})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    report = write_dataset([tmp_path / "a.parquet"], tmp_path / "out", lomo=LoMo(ratio=1), field="text")
+    assert (report.counts["rewritten"], report.counts["failed"]) == (2, 1)
+    assert "the row cannot be read" in report.problems[0]["reason"]

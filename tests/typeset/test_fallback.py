@@ -1,11 +1,14 @@
 """Fallback: which font sets a character that the asked-for one lacks; files that fail are passed over and named."""
 
+import struct
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
+from fontTools.ttLib.tables.DefaultTable import DefaultTable
 
 from gpurender import Renderer
 from gpurender.typeset import Typesetter, fallback
@@ -255,3 +258,40 @@ def test_the_install_command_fits_the_machine(monkeypatch):
     assert fallback.install_command().startswith("apt-get install -y --no-install-recommends fonts-noto-core ")
     monkeypatch.setattr("sys.platform", "darwin")
     assert fallback.install_command().startswith("brew install --cask font-noto-")
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_a_glyph_that_a_damaged_font_does_not_have_is_missing(tmp_path, build_font, asked_for):
+    bad = build_font(tmp_path / "bad.ttf", "ab")
+    font = TTFont(bad)
+    # Read as it stands, a map of format 12 that sends "b" to glyph 50,000.
+    font["cmap"] = table = DefaultTable("cmap")
+    table.data = struct.pack(">HHHHI", 0, 1, 3, 10, 12) + struct.pack(">HHIIIIII", 12, 0, 28, 0, 1, 98, 98, 50_000)
+    font.save(bad)
+    good = build_font(tmp_path / "good.ttf", "xy")
+    typesetter = Typesetter(font=bad, fallback=()) if asked_for else Typesetter(font=good, fallback=[bad])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FontWarning)
+        layout = typesetter(["b"])
+    assert [d.message for d in layout.diagnostics] == ["no font has a glyph for U+0062"]
+    Renderer()(layout)
+
+
+def test_an_interruption_is_not_remembered(tmp_path, build_font, monkeypatch):
+    asked, other = build_font(tmp_path / "asked.ttf", "a"), build_font(tmp_path / "other.ttf", "xyz")
+    expected = Typesetter(font=asked, fallback=[other])(["axb\u0300"])
+    for name in ("coverage", "Font", "warnings"):
+        typesetter = Typesetter(font=asked, fallback=[other])
+        fallback._coverage.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(fallback, name, None)
+            with pytest.raises((TypeError, AttributeError)) if name != "warnings" else nullcontext():
+                typesetter(["axb\u0300"])
+        assert typesetter(["axb\u0300"]).equals(expected)
+
+
+def test_many_marks_of_two_fonts_take_linear_time(tmp_path, build_font):
+    """Quadratic time would take minutes here."""
+    asked = build_font(tmp_path / "asked.ttf", "a\u0301")
+    other = build_font(tmp_path / "other.ttf", "b\u0302")
+    Typesetter(font=asked, fallback=[other])(["a" + "\u0301\u0302" * 200_000])

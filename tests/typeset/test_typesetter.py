@@ -184,6 +184,13 @@ def test_a_word_too_long_for_any_page_is_reported_and_harms_nothing():
     assert layout.select([0, 2]).equals(typesetter(["a", "b"]))
 
 
+def test_a_page_too_tall_for_its_numbers_is_reported_whatever_the_limit():
+    layout = Typesetter(line_height=10_000, max_pixels=2**40)("a\n" * 3400)
+    assert [d.kind for d in layout.diagnostics] == ["oversize"]
+    layout = Typesetter(size=1000, max_pixels=2**40)("x" * 1_000_000)
+    assert [d.kind for d in layout.diagnostics] == ["oversize"]
+
+
 def test_untrimmed_pages_are_full_width_and_whole_lines():
     typesetter = Typesetter(trim=False)
     assert typesetter(["a", "a\nb\n", " "]).sizes.tolist() == [[38, 768], [82, 768], [38, 768]]
