@@ -169,8 +169,8 @@ class Typesetter:
         numbers = (runs.keys & NO_FONT).tolist() or [0] * len(text)
         found: dict[int, dict[str, None]] = {}
         for character, number in zip(text, numbers, strict=True):
-            # Python counts some controls as space.
-            if number == NO_FONT or not character.isspace():
+            # Python counts four controls as space.
+            if not character.isspace() or "\x1c" <= character <= "\x1f":
                 found.setdefault(number, {})[character] = None
         lost = found.pop(NO_FONT, None)
         uses: list[tuple[Font | None, str]] = [(self.stack.fonts[i], "".join(found[i])) for i in found]
