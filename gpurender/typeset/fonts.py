@@ -214,7 +214,8 @@ class Font:
         for glyph in new.tolist():
             self._boxes[glyph] = self._box(glyph)
         self._known[new] = True
-        return self._boxes[glyphs]
+        boxes: np.ndarray = self._boxes[glyphs]
+        return boxes
 
     def draws(self, code: int) -> bool:
         """Whether the font has a glyph for a code point, and that glyph has ink."""

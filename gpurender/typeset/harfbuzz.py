@@ -41,7 +41,6 @@ _blob_create = function(
 _blob_destroy = function(_LIBRARY, "hb_blob_destroy", None, _POINTER)
 _face_create = function(_LIBRARY, "hb_face_create", _POINTER, _POINTER, ctypes.c_uint)
 _face_destroy = function(_LIBRARY, "hb_face_destroy", None, _POINTER)
-_face_upem = function(_LIBRARY, "hb_face_get_upem", ctypes.c_uint, _POINTER)
 _face_glyphs = function(_LIBRARY, "hb_face_get_glyph_count", ctypes.c_uint, _POINTER)
 _face_unicodes = function(_LIBRARY, "hb_face_collect_unicodes", None, _POINTER, _POINTER)
 _font_create = function(_LIBRARY, "hb_font_create", _POINTER, _POINTER)
