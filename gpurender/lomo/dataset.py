@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from gpurender.kernels import Backend
 from gpurender.lomo.files import InputError, check_file, read_records
-from gpurender.lomo.folder import Batch, Folder, Report, no_interrupt
+from gpurender.lomo.folder import Batch, Folder, Report, interrupt_held, no_interrupt
 from gpurender.lomo.records import MEDIA_FIELDS, RecordError
 from gpurender.lomo.shapes import SHAPES, Shape, ShapeName, fit
 from gpurender.lomo.substitute import PROVENANCE, LoMo
@@ -168,8 +168,8 @@ def _in_pool(work: Work, workers: int) -> Iterator[Any]:
         waiting: deque[Future[Batch]] = deque()
         try:
             for items in batches:
-                with _signals_held():
-                    # It may start a process.
+                with interrupt_held():
+                    # It may start a process, which inherits that and is not interrupted before it is set up.
                     waiting.append(pool.submit(_do, items))
                 # Bounded, so that neither records nor results pile up.
                 if len(waiting) >= 3 * workers:
@@ -184,19 +184,6 @@ def _in_pool(work: Work, workers: int) -> Iterator[Any]:
     finally:
         with no_interrupt():
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Keep Ctrl-C waiting: a process that starts now inherits that, and is not interrupted before it is set up."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: Work | None = None

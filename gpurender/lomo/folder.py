@@ -21,7 +21,7 @@ from typing import IO, Any
 from gpurender._version import __version__
 from gpurender.lomo.shapes import Shape
 
-__all__ = ["Batch", "Folder", "OutputError", "Report", "image_name", "no_interrupt"]
+__all__ = ["Batch", "Folder", "OutputError", "Report", "image_name", "interrupt_held", "no_interrupt"]
 
 NAMED = 100_000  # problems named in the report; all are counted
 
@@ -149,12 +149,13 @@ class Folder:
         while data:
             data = data[self._file.write(data) :]
         # From here on the batch counts: all of it, or, after an interruption above, nothing.
-        self._size = self._file.tell()
-        self._next = batch.first + batch.counts["read"]
-        self._fields |= batch.fields
-        self.report.counts += batch.counts
-        self.report.kept += batch.kept
-        self.report.problems += batch.problems[: NAMED - len(self.report.problems)]
+        with interrupt_held():
+            self._size = self._file.tell()
+            self._next = batch.first + batch.counts["read"]
+            self._fields |= batch.fields
+            self.report.counts += batch.counts
+            self.report.kept += batch.kept
+            self.report.problems += batch.problems[: NAMED - len(self.report.problems)]
 
     def close(self) -> None:
         """Drop what is half-written, and write what describes the rest."""
@@ -175,6 +176,19 @@ def _write_json(path: Path, value: Any) -> None:
     new = path.with_suffix(".new")
     new.write_text(json.dumps(value, indent=2) + "\n", encoding="ascii")
     new.replace(path)
+
+
+@contextmanager
+def interrupt_held() -> Iterator[None]:
+    """Let a Ctrl-C that comes meanwhile wait until the end."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

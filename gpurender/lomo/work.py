@@ -80,7 +80,7 @@ class Work:
                 continue
             sources.append(item)
             records.append(record)
-            chats.append({name: record[name] for name in ("id", *MEDIA_FIELDS) if name in record})
+            chats.append({name: record[name] for name in ("id", *MEDIA_FIELDS, PROVENANCE) if name in record})
             chats[-1]["messages"] = messages
         # A record without an id gets one from its source and position, the same whatever the batch.
         done = self.lomo(chats, ids=[f"{os.path.basename(item.file)}:{item.number}" for item in sources])
@@ -120,8 +120,7 @@ class Work:
             record = self.shape.fill(record, contents)
             record = {name: value for name, value in record.items() if name not in ("image", "images")}
             record |= {"images": paths} if self.form == "placeholder" else {}
-            earlier = {"before": record[PROVENANCE]} if PROVENANCE in record else {}
-            record[PROVENANCE] = provenance | {"apart": apart} | earlier
+            record[PROVENANCE] = provenance | {"apart": apart}
             text = encode_line(record)
         except RecordError as error:
             self._fail(batch, item, record, str(error))

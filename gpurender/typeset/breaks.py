@@ -1,6 +1,6 @@
 """Where a text may be cut: ICU's line, sentence and grapheme boundaries, by its C functions, which icu4py carries.
 
-icu4py itself hands out a Python object a boundary: 100 us for 360 Chinese characters, where ICU takes 20.
+icu4py itself hands out a Python object a boundary: 100 us for 360 Chinese characters, where ICU takes 15.
 """
 
 from __future__ import annotations

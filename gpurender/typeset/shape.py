@@ -310,7 +310,7 @@ class WordCache:
     """The shaped words of one font stack. Not for use by two threads at once.
 
     It starts over, empty, when a call begins with more than `max_words` words or `16 * max_words` glyphs in it, so it
-    holds at most that and one call's words: 75 MB with 131,072 words of 3 to 11 letters.
+    holds at most that and one call's words: 78 MB with 131,072 words of 3 to 11 letters.
 
     Attributes:
         glyphs: [.., 4] int32, a word's in reading order; columns `ID` to `BREAK`.

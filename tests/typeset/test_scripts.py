@@ -106,7 +106,10 @@ def test_words_are_what_harfbuzz_gives(noto, script, size):
         assert float(boxes[:, 2].max() - boxes[:, 0].min()) == pytest.approx(advance / 64, abs=0.01), word
 
 
-@pytest.mark.skipif(shutil.which("hb-shape") is None, reason="needs hb-shape (apt-get install libharfbuzz-bin)")
+HB_SHAPE = "needs hb-shape: apt-get install -y --no-install-recommends libharfbuzz-bin"
+
+
+@pytest.mark.skipif(shutil.which("hb-shape") is None, reason=HB_SHAPE)
 @pytest.mark.parametrize("script", ["Arabic", "Devanagari", "Khmer", "Thai"])
 def test_words_are_what_the_command_of_harfbuzz_gives(noto, script):
     # Another build of HarfBuzz: glyph ids alone, in case its rounding differs.
