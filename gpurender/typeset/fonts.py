@@ -22,7 +22,7 @@ from gpurender.typeset.emoji import ColorPainter
 from gpurender.typeset.harfbuzz import HarfBuzzFont
 from gpurender.typeset.layout import FontKey
 
-__all__ = ["REGULAR", "Font", "FontFace", "FontWarning", "find_font", "list_fonts", "open_face"]
+__all__ = ["REGULAR", "Font", "FontFace", "FontWarning", "Outlines", "find_font", "list_fonts", "open_face"]
 
 ALIASES = {"sans": "DejaVu Sans", "serif": "DejaVu Serif", "monospace": "DejaVu Sans Mono"}
 SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
@@ -174,39 +174,19 @@ def open_face(key: FontKey) -> freetype.Face:
     return face
 
 
-class Font:
-    """One face at one size. Lengths are in 1/64 px, y upwards, unhinted.
+class Outlines:
+    """A face at one size as FreeType sees it. Lengths are in 1/64 px, y upwards, unhinted.
 
     Attributes:
         key: What identifies it in a Layout.
-        name: Family and style, for messages.
-        family: As the file has it.
-        shaper: The face in HarfBuzz.
-        is_color: It is an emoji font whose glyphs are pictures.
-        ascent, descent: Above and below the baseline, both positive.
-        space: The advance of U+0020.
+        face: FreeType's; its transform and glyph slot are this object's own.
     """
 
-    def __init__(self, face: FontFace, size: float) -> None:
-        self.key = FontKey(face.file, face.face_index, float(size))
-        self.family = face.family
-        self.name = f"{face.family} {face.style}".removesuffix(" Book").removesuffix(" Regular")
-        self._outlines = open_face(self.key)
-        scale = round(size * 64)
-        self.shaper = HarfBuzzFont(_read(face.file), face.face_index, scale)
-        if self.shaper.glyph_count == 0:
-            raise ValueError(f"font file {face.file!r} cannot be read: it has no glyphs")
-        is_color = bool(self._outlines.face_flags & COLOR)
-        # Letters in colour are set as outlines, where they have some.
-        self.is_color = is_color and (self.shaper.glyph(0x1F600) != 0 or not self._outlines.is_scalable)
-        self._painter: ColorPainter | None = None
-        self._pictures: dict[int, tuple[np.ndarray, int, int]] = {}
-        extents = self.shaper.extents()
-        self.ascent, self.descent = extents.ascender, -extents.descender
-        glyph = self.shaper.glyph(0x20)
-        self.space = self.shaper.advance(glyph) if glyph else scale // 4
-        self._boxes = np.zeros((self.shaper.glyph_count, 4), np.int32)
-        self._known = np.zeros(self.shaper.glyph_count, bool)
+    def __init__(self, key: FontKey) -> None:
+        self.key = key
+        self.face = open_face(key)
+        self._boxes = np.zeros((self.face.num_glyphs, 4), np.int32)
+        self._known = np.zeros(self.face.num_glyphs, bool)
 
     def ink(self, glyphs: np.ndarray) -> np.ndarray:
         """Glyphs' control boxes (xMin, yMin, xMax, yMax), [K, 4] int32: what FreeType sizes their bitmaps by."""
@@ -216,6 +196,49 @@ class Font:
         self._known[new] = True
         boxes: np.ndarray = self._boxes[glyphs]
         return boxes
+
+    def _box(self, glyph: int) -> tuple[int, int, int, int]:
+        try:
+            self.face.load_glyph(glyph, freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
+        except freetype.FT_Exception:
+            # A damaged glyph is one that draws nothing: it is looked for in other fonts.
+            return 0, 0, 0, 0
+        box = self.face.glyph.outline.get_cbox()
+        return box.xMin, box.yMin, box.xMax, box.yMax
+
+
+class Font(Outlines):
+    """A face at one size, as HarfBuzz and FreeType see it.
+
+    Attributes:
+        name: Family and style, for messages.
+        family: As the file has it.
+        shaper: The face in HarfBuzz.
+        is_color: It is an emoji font whose glyphs are pictures.
+        ascent, descent: Above and below the baseline, both positive.
+        space: The advance of U+0020.
+    """
+
+    def __init__(self, face: FontFace, size: float) -> None:
+        super().__init__(FontKey(face.file, face.face_index, float(size)))
+        self.family = face.family
+        self.name = f"{face.family} {face.style}".removesuffix(" Book").removesuffix(" Regular")
+        scale = round(size * 64)
+        self.shaper = HarfBuzzFont(_read(face.file), face.face_index, scale)
+        if self.shaper.glyph_count == 0:
+            raise ValueError(f"font file {face.file!r} cannot be read: it has no glyphs")
+        # HarfBuzz may count more glyphs than FreeType does.
+        self._boxes = np.zeros((self.shaper.glyph_count, 4), np.int32)
+        self._known = np.zeros(self.shaper.glyph_count, bool)
+        is_color = bool(self.face.face_flags & COLOR)
+        # Letters in colour are set as outlines, where they have some.
+        self.is_color = is_color and (self.shaper.glyph(0x1F600) != 0 or not self.face.is_scalable)
+        self._painter: ColorPainter | None = None
+        self._pictures: dict[int, tuple[np.ndarray, int, int]] = {}
+        extents = self.shaper.extents()
+        self.ascent, self.descent = extents.ascender, -extents.descender
+        glyph = self.shaper.glyph(0x20)
+        self.space = self.shaper.advance(glyph) if glyph else scale // 4
 
     def draws(self, code: int) -> bool:
         """Whether the font has a glyph for a code point, and that glyph has ink."""
@@ -245,10 +268,4 @@ class Font:
             pixels, left, top = self.picture(glyph)
             height, width = pixels.shape[:2]
             return 64 * left, 64 * (top - height), 64 * (left + width), 64 * top
-        try:
-            self._outlines.load_glyph(glyph, freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
-        except freetype.FT_Exception:
-            # A damaged glyph is one that draws nothing: it is looked for in other fonts.
-            return 0, 0, 0, 0
-        box = self._outlines.glyph.outline.get_cbox()
-        return box.xMin, box.yMin, box.xMax, box.yMax
+        return super()._box(glyph)
