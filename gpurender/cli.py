@@ -53,6 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--line-height", type=int, default=22, metavar="PX", help="baseline to baseline (%(default)s)")
     group.add_argument("--width", type=int, default=768, metavar="PX", help="where lines wrap (%(default)s)")
     group.add_argument(
+        "--latex",
+        choices=("auto", "pdftex", "ziamath", "off"),
+        default="auto",
+        help="what sets formulas and tables: pdftex (fast; needs TeX), ziamath (formulas), the first of them that "
+        "works (%(default)s), or off: as typed",
+    )
+    group.add_argument("--math-size", type=float, metavar="PX", help="font size of formulas (1.3 times --size)")
+    group.add_argument(
+        "--display", choices=("center", "left"), default="center", help="where displayed formulas stand (%(default)s)"
+    )
+    group.add_argument(
         "--on-missing",
         choices=("report", "skip-record", "error"),
         default="report",
@@ -186,6 +197,9 @@ def _typesetter(arguments: argparse.Namespace) -> Typesetter:
         fallback=_fallback(arguments),
         language=arguments.language,
         on_missing=arguments.on_missing,
+        latex=arguments.latex,
+        math_size=arguments.math_size,
+        display=arguments.display,
         max_pixels=arguments.max_pixels,
     )
 
@@ -227,6 +241,14 @@ def _lomo(arguments: argparse.Namespace) -> int:
     if counts["with_missing"]:
         told = "each record names its own (gpurender fonts --text tells what sets what)"
         print(f"{counts['with_missing']} images show boxes for characters that no font has; {told}")
+    if report.formulas.total():
+        told = ", ".join(
+            f"{count} by {name}" for name, count in report.formulas.items() if name not in ("source", "picture")
+        )
+        print(
+            f"formulas and tables: {told or 'none set'}, {report.formulas['picture']} as pictures, "
+            f"{report.formulas['source']} as their source (each record names its own and why)"
+        )
     if not report.complete:
         print("interrupted: the folder holds a valid, shorter result", file=sys.stderr)
         return 130

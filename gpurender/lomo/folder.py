@@ -46,6 +46,7 @@ class Batch:
     lines: list[bytes] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
+    formulas: Counter[str] = field(default_factory=Counter)  # by the engine that set them; "source", "picture"
     problems: list[dict[str, str]] = field(default_factory=list)
     fields: set[str] = field(default_factory=set)  # of the records written, those that a description may name
     size: int = 0  # bytes read
@@ -57,6 +58,7 @@ class Report:
 
     counts: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
+    formulas: Counter[str] = field(default_factory=Counter)  # by the engine that set them; "source", "picture"
     problems: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     complete: bool = False
@@ -70,6 +72,7 @@ class Report:
             "complete": self.complete,
             **counts,
             "kept_because": dict(sorted(self.kept.items())),
+            "formulas_set_by": dict(sorted(self.formulas.items())),
             "images_with_missing_glyphs": self.counts["with_missing"],
             "placeholders_written_apart": self.counts["apart"],
             "seconds": round(self.seconds, 3),
@@ -155,6 +158,7 @@ class Folder:
             self._fields |= batch.fields
             self.report.counts += batch.counts
             self.report.kept += batch.kept
+            self.report.formulas += batch.formulas
             self.report.problems += batch.problems[: NAMED - len(self.report.problems)]
 
     def close(self) -> None:

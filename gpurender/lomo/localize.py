@@ -19,6 +19,7 @@ Position = Literal["prefix", "middle", "suffix", "multi-span", "full"]
 POSITIONS: tuple[str, ...] = get_args(Position)
 
 FEW_SENTENCES = 3
+BARE = ("command", "other")  # kinds of formulas
 
 # The spans of each position, as fractions of the text's length in characters.
 SHARES: dict[str, tuple[tuple[float, float], ...]] = {
@@ -156,7 +157,7 @@ class _Cuts:
     @cached_property
     def _blocks(self) -> list[int]:
         # A bare command is kept whole, but is too small a thing to be a block.
-        return [edge for f in self.formulas if f.kind != "command" for edge in (f.start, f.stop)]
+        return [edge for f in self.formulas if f.kind not in BARE for edge in (f.start, f.stop)]
 
     @cached_property
     def _sentences(self) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -18,6 +18,9 @@ Turn = Literal["first", "last", "longest", "all"]
 TURNS: tuple[str, ...] = get_args(Turn)
 
 PROVENANCE = "gpurender"  # the field of an output record that says what was done
+
+# Kinds of diagnostics of pages that cannot be right.
+UNFIT = frozenset({"blank", "oversize"})
 
 # Why a record is left as text without anything being wrong with it.
 HARMLESS = frozenset({"not-drawn", "holds-media"})
@@ -85,7 +88,8 @@ class LoMo:
     Which records are rewritten depends on (seed, epoch, record id) alone, so neither batch size, nor order, nor the
     number of workers changes anything. System and assistant turns are never rewritten; records that hold images, video
     or audio pass through. A record whose pages cannot be right (no ink, over the pixel limit, or missing glyphs with
-    `on_missing="skip-record"`) is left as text and says why. Formulas are set as their source.
+    `on_missing="skip-record"`) is left as text and says why. A formula that the typesetter's engine cannot set is set
+    as its source; its record says so.
 
     Args:
         ratio: The share of records to rewrite, 0 to 1.
@@ -148,7 +152,9 @@ class LoMo:
 
         problems: dict[int, Diagnostic] = {}
         for diagnostic in layout.diagnostics:
-            if diagnostic.kind != "missing" or self.typesetter.on_missing == "skip-record":
+            if diagnostic.kind in UNFIT or (
+                diagnostic.kind == "missing" and self.typesetter.on_missing == "skip-record"
+            ):
                 problems.setdefault(owners[diagnostic.page], diagnostic)
         for i, problem in problems.items():
             plans[i] = plans[i].kept(problem.kind, problem.message)
@@ -156,15 +162,13 @@ class LoMo:
             pages = [page for page, owner in enumerate(owners) if owner not in problems]
             layout = layout.select(pages)
 
-        missing: dict[int, list[str]] = {}
-        spans = [text for text, owner in zip(texts, owners, strict=True) if owner not in problems]
-        for d in layout.diagnostics:
-            codes = (f"U+{ord(c):04X}" for c in spans[d.page][d.start : d.stop])
-            missing.setdefault(d.page, []).extend(codes)
+        notices: dict[int, list[Diagnostic]] = {}
+        for diagnostic in layout.diagnostics:
+            notices.setdefault(diagnostic.page, []).append(diagnostic)
 
         done, page = [], 0
         for record, plan in zip(records, plans, strict=True):
-            out, page = self._write(record, plan, epoch, layout, missing, page)
+            out, page = self._write(record, plan, epoch, layout, notices, page)
             done.append(out)
         return Interleaved(done, [plan.outcome for plan in plans], layout)
 
@@ -200,7 +204,7 @@ class LoMo:
         return plan._replace(turns=turns)
 
     def _write(
-        self, record: Any, plan: _Plan, epoch: int, layout: Layout, missing: dict[int, list[str]], page: int
+        self, record: Any, plan: _Plan, epoch: int, layout: Layout, notices: dict[int, list[Diagnostic]], page: int
     ) -> tuple[Any, int]:
         """The output record, and the number of the next page."""
         if plan.outcome.status == "failed":
@@ -217,7 +221,7 @@ class LoMo:
                 parts.append({"type": "image", "image": page})
                 height, width = layout.sizes[page].tolist()
                 place = {"message": i, "start": segment.start, "stop": segment.stop, "height": height, "width": width}
-                spans.append(place | {"missing": list(dict.fromkeys(missing.get(page, ())))})
+                spans.append(place | _told(segment, notices.get(page, ())) | {"formulas": layout.count_formulas(page)})
                 page += 1
             messages[i] = messages[i] | {"content": parts}
         provenance = {
@@ -229,7 +233,7 @@ class LoMo:
             "rewritten": bool(spans),
             "reason": plan.outcome.reason,
             "fonts": self.typesetter.font_names(layout, range(first, page)),
-            "formulas": "source" if spans else "",
+            "latex": self.typesetter.latex if any(s["formulas"] or s["formulas_as_source"] for s in spans) else "",
             "renderer": "",
             "spans": spans,
         }
@@ -237,6 +241,28 @@ class LoMo:
             # Of an earlier run.
             provenance["before"] = record[PROVENANCE]
         return record | {"messages": messages, PROVENANCE: provenance}, page
+
+
+def _told(segment: Segment, notices: Iterable[Diagnostic]) -> dict[str, Any]:
+    """What a span's provenance says of what could not be set as asked.
+
+    In strings and numbers, not lists: a list that is empty in the first records has no type for those that come later.
+    """
+    missing: dict[str, None] = {}
+    unset, pictures = [], 0
+    for notice in notices:
+        if notice.kind == "missing":
+            missing |= dict.fromkeys(f"U+{ord(c):04X}" for c in segment.text[notice.start : notice.stop])
+        elif notice.kind == "formula":
+            unset.append(f"{segment.start + notice.start}-{segment.start + notice.stop}: {notice.message}")
+        elif notice.kind == "picture":
+            pictures += 1
+    return {
+        "missing": " ".join(missing),
+        "formulas_as_source": len(unset),
+        "formulas_as_pictures": pictures,
+        "formula_errors": "\n".join(unset),
+    }
 
 
 class _Plan(NamedTuple):

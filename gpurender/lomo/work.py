@@ -133,6 +133,10 @@ class Work:
         batch.counts["images"] += len(images)
         batch.counts["with_missing"] += sum(bool(span["missing"]) for span in provenance["spans"])
         batch.counts["apart"] += apart
+        for span in provenance["spans"]:
+            batch.formulas["source"] += span["formulas_as_source"]
+            batch.formulas["picture"] += span["formulas_as_pictures"]
+            batch.formulas[provenance["latex"]] += span["formulas"] - span["formulas_as_pictures"]
         if outcome.status == "kept":
             batch.kept[outcome.kind] += 1
         if outcome.is_problem:

@@ -17,7 +17,7 @@ import regex
 from numba import njit
 
 from gpurender.typeset.characters import CODES, IGNORABLE, MARK, PRIVATE, SPACING, UNDRAWABLE, character_kinds
-from gpurender.typeset.fonts import REGULAR, Font, FontFace, FontWarning, list_fonts
+from gpurender.typeset.fonts import REGULAR, Font, FontFace, FontWarning, find_font, list_fonts
 from gpurender.typeset.harfbuzz import coverage
 
 __all__ = ["NONE", "REGIONS", "FontStack", "install_command"]
@@ -125,6 +125,13 @@ class FontStack:
             named = (self._open(face) for face in self._faces() if "emoji" in face.family.lower())
             self._emoji = next((n for n in named if n != NONE and self.fonts[n].is_color), NONE)
         return self._emoji
+
+    def number_of(self, name: str) -> int:
+        """The number of the font of that name, opened if need be; 0, the one asked for, where there is none."""
+        try:
+            return max(0, self._open(find_font(name)))
+        except ValueError:
+            return 0
 
     def has_emoji(self, codes: np.ndarray) -> bool:
         """Whether the font that draws emoji as pictures has all that one sequence is made of, [K] uint32."""

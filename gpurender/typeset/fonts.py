@@ -180,11 +180,19 @@ class Outlines:
     Attributes:
         key: What identifies it in a Layout.
         face: FreeType's; its transform and glyph slot are this object's own.
+        name: Family and style, for messages.
+        is_color: It is an emoji font whose glyphs are pictures.
     """
+
+    is_color = False
 
     def __init__(self, key: FontKey) -> None:
         self.key = key
         self.face = open_face(key)
+        family, style = (
+            (name or b"").decode("utf-8", "replace") for name in (self.face.family_name, self.face.style_name)
+        )
+        self.name = f"{family} {style}".removesuffix(" Book").removesuffix(" Regular")
         self._boxes = np.zeros((self.face.num_glyphs, 4), np.int32)
         self._known = np.zeros(self.face.num_glyphs, bool)
 
@@ -211,10 +219,8 @@ class Font(Outlines):
     """A face at one size, as HarfBuzz and FreeType see it.
 
     Attributes:
-        name: Family and style, for messages.
         family: As the file has it.
         shaper: The face in HarfBuzz.
-        is_color: It is an emoji font whose glyphs are pictures.
         ascent, descent: Above and below the baseline, both positive.
         space: The advance of U+0020.
     """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Diagnostic", "FontKey", "Layout", "with_own_fonts"]
+__all__ = ["CELL", "FORMULA", "TABLE", "TEXT", "Diagnostic", "FontKey", "Layout", "with_own_fonts"]
 
 
 class FontKey(NamedTuple):
@@ -24,8 +24,14 @@ class Diagnostic(NamedTuple):
     page: int
     start: int  # character range in the page's source text
     stop: int
-    kind: str  # "missing": no font has a glyph; "blank": no ink; "oversize": too many pixels
+    # "missing": no font has a glyph; "formula": LaTeX set as its source; "picture": LaTeX that draws beyond glyphs and
+    # rules, set as a picture; "blank": no ink; "oversize": too many pixels.
+    kind: str
     message: str
+
+
+# What a box of Layout.words is of: a word of the text, a formula, a table, a cell of the table before it.
+TEXT, FORMULA, TABLE, CELL = range(4)
 
 
 def _array(dtype: type, *columns: int) -> np.ndarray:
@@ -63,9 +69,17 @@ class Layout:
 
     words: np.ndarray = _array(np.float32, 4)  # [W, 4] left, top, right, bottom in px: advance by ascent to descent
     word_ranges: np.ndarray = _array(np.int32, 2)  # [W, 2] character range in the page's source text
+    word_kinds: np.ndarray = _array(np.uint8)  # [W] TEXT, FORMULA, TABLE, or CELL, which has its table's range
+    word_cells: np.ndarray = _array(np.int16, 2)  # [W, 2] row and column of a CELL, from 0; else -1
     word_offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # [N + 1]
 
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.word_kinds) != len(self.words):
+            # Words of text, where nothing else is said.
+            self.word_kinds = np.zeros(len(self.words), np.uint8)
+            self.word_cells = np.full((len(self.words), 2), -1, np.int16)
 
     def __len__(self) -> int:
         """The number of pages."""
@@ -76,6 +90,11 @@ class Layout:
             f"Layout({len(self)} pages, {len(self.glyph_ids)} glyphs, {len(self.rules)} rules, "
             f"{len(self.pictures)} pictures, {len(self.words)} words, {len(self.diagnostics)} diagnostics)"
         )
+
+    def count_formulas(self, page: int) -> int:
+        """How many formulas and tables of a page are set as such."""
+        kinds = self.word_kinds[self.word_offsets[page] : self.word_offsets[page + 1]]
+        return int(((kinds == FORMULA) | (kinds == TABLE)).sum())
 
     def select(self, pages: list[int]) -> Layout:
         """A new Layout of the given pages, in the given order, numbered from 0."""
@@ -106,6 +125,8 @@ class Layout:
             picture_offsets=picture_offsets,
             words=self.words[words],
             word_ranges=self.word_ranges[words],
+            word_kinds=self.word_kinds[words],
+            word_cells=self.word_cells[words],
             word_offsets=word_offsets,
             diagnostics=tuple(
                 sorted(d._replace(page=new) for d in self.diagnostics for new in renumbered.get(d.page, ()))

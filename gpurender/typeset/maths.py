@@ -9,7 +9,8 @@ What counts as a formula, read from left to right, each beginning where the last
 - Two prices are not a formula: what stands between single dollars without a command, a `^` or a `_{`, and reads as
   prose (two words in a row, or letters that are neither Latin nor Greek), is none (`$5 for the cat and 3$`).
 - `\begin{..}..\end{..}` of an environment that sets maths or a table.
-- A bare command with its arguments: `\frac{a}{b}`, `\sqrt[3]{x}`, `\alpha_{1}`.
+- A bare command with its arguments: `\frac{a}{b}`, `\sqrt[3]{x}`, `\alpha_{1}` are maths; others (`\section{a}`, `\n`)
+  are kept whole, but are no maths, since a backslash also stands in paths and code.
 
 Nothing inside a fenced code block (three backticks or tildes at a line's start) is a formula. The time is linear in the
 text's length.
@@ -22,13 +23,13 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-__all__ = ["Formula", "find_formulas"]
+__all__ = ["Formula", "Kind", "find_formulas"]
 
-Kind = Literal["inline", "display", "environment", "command"]
+Kind = Literal["inline", "display", "environment", "command", "other"]
 
 
 class Formula(NamedTuple):
-    """A formula's character range, delimiters included."""
+    """A formula's character range, delimiters included; or, of kind `"other"`, a command's that is no maths."""
 
     start: int
     stop: int
@@ -39,6 +40,24 @@ ENVIRONMENTS = frozenset(
     """
     align alignat aligned alignedat array bmatrix Bmatrix cases displaymath dcases eqnarray equation flalign gather
     gathered math matrix multline pmatrix rcases smallmatrix split subequations tabular tabularx vmatrix Vmatrix
+    """.split()  # noqa: SIM905
+)
+
+# Bare commands that are maths: with arguments, and without.
+_WITH_ARGUMENTS = frozenset(
+    """
+    bar binom boxed cfrac dbinom ddot dfrac dot frac hat mathbb mathbf mathcal mathfrak mathrm mathsf operatorname
+    overline overrightarrow sqrt tbinom tfrac tilde underline vec widehat widetilde
+    """.split()  # noqa: SIM905
+)
+_ALONE = frozenset(
+    """
+    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi pi varpi rho varrho
+    sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+    angle approx cap cdot cdots circ cong cup div emptyset equiv exists forall geq geqslant iff iiint iint implies infty
+    int ldots leftarrow leftrightarrow Leftrightarrow leq leqslant lim mapsto mp nabla neq notin oint oplus otimes
+    parallel partial perp pm prod propto rightarrow Rightarrow sim simeq subset subseteq sum supset supseteq therefore
+    times triangle varnothing vdots vee wedge
     """.split()  # noqa: SIM905
 )
 
@@ -129,7 +148,10 @@ class _Scanner:
         elif i in self.ends:
             return Formula(token.start, self.tokens[self.ends[i]].stop, "environment")
         elif token.command:
-            return Formula(token.start, self._arguments(i), "command")
+            stop = self._arguments(i)
+            name = token.command
+            is_maths = name in _ALONE or (name in _WITH_ARGUMENTS and self.text[stop - 1] == "}")
+            return Formula(token.start, stop, "command" if is_maths else "other")
         return None
 
     def _dollars(self, i: int) -> Formula | None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from gpurender.typeset.bidi import order_line
-from gpurender.typeset.layout import Layout
+from gpurender.typeset.fonts import Outlines
+from gpurender.typeset.insets import Insets
+from gpurender.typeset.latex.box import COLOR, FOREGROUND
+from gpurender.typeset.layout import CELL, Layout
 from gpurender.typeset.shape import (
     ADVANCE,
     BEGIN,
     BOTTOM,
+    BOX,
     BREAK,
     BREAKABLE,
     CLUSTER,
     DASH_FIRST,
     DASH_LAST,
+    DISPLAY,
     END,
     ENDLESS,
     FIRST,
@@ -51,6 +57,8 @@ TAB_STOP = 8  # spaces, as in CSS
 # Clear paper above a line with glyphs of another font than the asked-for one, in em. With none, Tesseract's error rate
 # on Chinese at 20 px with 22 px lines is 6.3 %, with this 2.4 % (12 prompts of MGSM); on Pango's pages it is 2.6 %.
 GAP = 0.35
+# The same above a line with formulas, or under one: TeX's \lineskip, 1 pt at 10 pt.
+LINE_SKIP = 0.1
 TALLEST = 2**25 - 1  # px: places in 1/64 px are 32-bit numbers
 # Notes of a page: it has no ink; it has more pixels than it may, and is left empty.
 BLANK, OVERSIZE = 1, 2
@@ -68,6 +76,7 @@ class PageStyle(NamedTuple):
     max_pixels: int
     foreground: Color
     background: Color
+    display: str  # "center" or "left"
 
 
 @njit(inline="always")
@@ -106,7 +115,8 @@ def _take_line(
     """Take a line's pieces, from left to right as if all were read so, from token t, or from its glyph g, on.
 
     Greedy: it ends at the last place where a break is allowed and what comes before it fits; where there is none, after
-    the last cluster that fits, but has at least one. A line end of the text ends the line before its token.
+    the last cluster that fits, but has at least one. A line end of the text ends the line before its token; a display
+    is a line.
 
     Returns:
         Where the next line begins: before a token, or (g >= 0) within it; and the number of pieces.
@@ -120,6 +130,11 @@ def _take_line(
     while t < stop:
         word = words[t]
         if word == NEWLINE:
+            break
+        if word >= 0 and entries[word, FLAGS] & DISPLAY:
+            if t == first:
+                tokens[0], firsts[0], lasts[0], lefts[0], widths[0] = t, 0, 0, 0, entries[word, ADVANCE]
+                t, count = t + 1, 1
             break
         if t > first:
             x += spaces[t] * space
@@ -213,13 +228,16 @@ def _order(count, base, origin, begins, levels, tokens, lefts, widths, item_leve
 def _fill(
     words, begins, spaces, starts, text_starts, levels, bases, breaks, is_complex,
     entries, glyphs, details,
-    space, ascent, descent, leading, gap, baseline, limit, width, margin, trim, max_pixels,
-    sizes, out_ids, out_fonts, out_xy, glyph_offsets, boxes, ranges, word_offsets, notes,
+    first_box, first_font, box_kinds, extents, box_glyphs, box_glyph_offsets, box_rules, box_rule_offsets,
+    box_cells, box_cell_offsets,
+    space, ascent, descent, leading, gap, line_skip, baseline, limit, width, margin, trim, centered, max_pixels,
+    sizes, out_ids, out_fonts, out_xy, out_colors, glyph_offsets, out_rules, out_rule_colors, rule_offsets,
+    boxes, ranges, kinds, cells, word_offsets, places, notes,
 ):  # fmt: skip
-    """Set page by page. Lengths in 1/64 px but `leading`, `gap`, `baseline`, `width`, `margin` and sizes, px.
+    """Set page by page. Lengths in 1/64 px but those of the page and its lines, px.
 
-    Returns the number of glyphs and of word boxes. `notes` [N] receives `BLANK` for a page without ink, `OVERSIZE` for
-    one over `max_pixels`, whose glyphs and words are dropped.
+    Returns the number of glyphs, of word boxes and of LaTeX boxes. `notes` [N] receives `BLANK` for a page without ink,
+    `OVERSIZE` for one over `max_pixels`, of which nothing is set.
     """
     tallest = min(max_pixels, TALLEST)
     most = 1
@@ -230,14 +248,16 @@ def _fill(
     lefts, widths = np.empty(most, np.int64), np.empty(most, np.int64)
     item_levels, order = np.empty(2 * most, np.uint8), np.empty(2 * most, np.int64)
     g_out, w_out = np.uint64(0), np.uint64(0)
+    r_out, b_out = 0, 0
     for n in range(len(starts) - 1):
-        glyph_offsets[n], word_offsets[n] = g_out, w_out
+        glyph_offsets[n], word_offsets[n], rule_offsets[n] = g_out, w_out, r_out
+        first_place = b_out
         origin, stop = text_starts[n], starts[n + 1]
         text_breaks = breaks if is_complex[n] else breaks[:0]
         ink_left, ink_top, ink_right, ink_bottom = 1 << 40, 1 << 40, -(1 << 40), -(1 << 40)
         t, g, soft = starts[n], np.int64(-1), False
         y = np.int64(baseline)
-        above, above_differs, first_line = np.int64(0), False, True
+        above, above_need, first_line = np.int64(0), -1, True
         while y <= tallest:
             first_t = t
             end_t, end_g, count = _take_line(
@@ -248,25 +268,74 @@ def _fill(
             y += 0 if first_line else leading
             rightwards = True
             if is_complex[n]:
-                # Other scripts fill more of a line than Latin does: their ink keeps off the line above.
-                top, bottom, differs = 1 << 40, -(1 << 40), False
+                # Other scripts and formulas fill more of a line than Latin does: their ink keeps off the line above.
+                top, bottom, need = 1 << 40, -(1 << 40), -1
                 for i in range(count):
                     word = words[tokens[i]]
                     top, bottom = min(top, entries[word, TOP]), max(bottom, entries[word, BOTTOM])
-                    differs = differs or entries[word, FONT] != 0
+                    if entries[word, FONT] != 0 or entries[word, FLAGS] & DISPLAY:
+                        need = max(need, gap)
+                    elif entries[word, FLAGS] & BOX:
+                        need = max(need, line_skip)
                     rightwards = rightwards and not entries[word, KEY] & RTL
-                if not first_line and (differs or above_differs) and top < bottom and above < 1 << 39:
-                    y = max(y, above - top + gap)
-                above, above_differs = y + bottom if top < bottom else 1 << 40, differs
+                if not first_line and max(need, above_need) >= 0 and top < bottom and above < 1 << 39:
+                    y = max(y, above - top + max(need, above_need))
+                above, above_need = y + bottom if top < bottom else 1 << 40, need
             first_line = False
             if count and is_complex[n]:
                 base = bases[origin + begins[first_t]]
-                if base or not rightwards:
+                if count == 1 and centered and entries[words[tokens[0]], FLAGS] & DISPLAY:
+                    lefts[0] = max(np.int64(0), (limit - widths[0]) // 2)
+                elif base or not rightwards:
                     _order(count, base, origin, begins, levels, tokens, lefts, widths, item_levels, order, limit)
 
             for i in range(count):
                 word, first, last, x = words[tokens[i]], firsts[i], lasts[i], lefts[i]
                 begin = begins[tokens[i]]
+                if entries[word, FLAGS] & BOX:
+                    # Its origin lies on a whole pixel, so that it looks the same everywhere.
+                    b, px = word - first_box, (x + 32) >> 6
+                    for k in range(box_glyph_offsets[b], box_glyph_offsets[b + 1]):
+                        out_ids[g_out] = box_glyphs[k, 1]
+                        out_fonts[g_out] = first_font + box_glyphs[k, 0]
+                        out_xy[g_out, 0] = (px << 6) + box_glyphs[k, 2]
+                        out_xy[g_out, 1] = (y << 6) + box_glyphs[k, 3]
+                        color = box_glyphs[k, COLOR]
+                        if color != FOREGROUND:
+                            for c in range(3):
+                                out_colors[g_out, c] = (color >> (16 - 8 * c)) & 255
+                        g_out += np.uint64(1)
+                    for k in range(box_rule_offsets[b], box_rule_offsets[b + 1]):
+                        for c in range(4):
+                            out_rules[r_out, c] = box_rules[k, c] + ((y if c & 1 else px) << 6)
+                        color = box_rules[k, 4]
+                        if color != FOREGROUND:
+                            for c in range(3):
+                                out_rule_colors[r_out, c] = (color >> (16 - 8 * c)) & 255
+                        r_out += 1
+                    if entries[word, LEFT] < entries[word, RIGHT]:
+                        ink_left, ink_right = (
+                            min(ink_left, px + entries[word, LEFT]),
+                            max(ink_right, px + entries[word, RIGHT]),
+                        )
+                        ink_top, ink_bottom = (
+                            min(ink_top, y + entries[word, TOP]),
+                            max(ink_bottom, y + entries[word, BOTTOM]),
+                        )
+                    boxes[w_out, 0], boxes[w_out, 1] = px, y - extents[b, 0] / 64
+                    boxes[w_out, 2], boxes[w_out, 3] = px + widths[i] / 64, y + extents[b, 1] / 64
+                    ranges[w_out, 0], ranges[w_out, 1] = begin, begin + entries[word, LENGTH]
+                    kinds[w_out] = box_kinds[b]
+                    w_out += np.uint64(1)
+                    for k in range(box_cell_offsets[b], box_cell_offsets[b + 1]):
+                        for c in range(4):
+                            boxes[w_out, c] = (y if c & 1 else px) + box_cells[k, 2 + c] / 64
+                        ranges[w_out, 0], ranges[w_out, 1] = begin, begin + entries[word, LENGTH]
+                        kinds[w_out], cells[w_out, 0], cells[w_out, 1] = CELL, box_cells[k, 0], box_cells[k, 1]
+                        w_out += np.uint64(1)
+                    places[b_out, 0], places[b_out, 1], places[b_out, 2], places[b_out, 3] = b, n, px, y
+                    b_out += 1
+                    continue
                 if entries[word, FLAGS] & ENDLESS:
                     # No page holds it.
                     y = np.int64(1 << 40)
@@ -339,6 +408,7 @@ def _fill(
             notes[n] = OVERSIZE
             sizes[n, 0] = sizes[n, 1] = 1
             g_out, w_out = np.uint64(glyph_offsets[n]), np.uint64(word_offsets[n])
+            r_out, b_out = rule_offsets[n], first_place
         shift_x, shift_y = (sizes[n, 1] - (right - left)) // 2 - left, margin - top
         for k in range(np.uint64(glyph_offsets[n]), g_out):
             out_xy[k, 0] += shift_x * 64
@@ -348,8 +418,14 @@ def _fill(
             boxes[k, 1] += shift_y
             boxes[k, 2] += shift_x
             boxes[k, 3] += shift_y
-    glyph_offsets[len(starts) - 1], word_offsets[len(starts) - 1] = g_out, w_out
-    return g_out, w_out
+        for k in range(rule_offsets[n], r_out):
+            for c in range(4):
+                out_rules[k, c] += (shift_y if c & 1 else shift_x) * 64
+        for k in range(first_place, b_out):
+            places[k, 2] += shift_x
+            places[k, 3] += shift_y
+    glyph_offsets[len(starts) - 1], word_offsets[len(starts) - 1], rule_offsets[len(starts) - 1] = g_out, w_out, r_out
+    return g_out, w_out, b_out
 
 
 @njit(cache=True, nogil=True)
@@ -362,8 +438,14 @@ def _count_glyphs(words, entries):
 
 
 def set_pages(
-    tokens: Tokens, runs: Runs, text_starts: np.ndarray, cache: WordCache, style: PageStyle
-) -> tuple[Layout, np.ndarray]:
+    tokens: Tokens,
+    runs: Runs,
+    text_starts: np.ndarray,
+    cache: WordCache,
+    style: PageStyle,
+    insets: Insets,
+    outlines: Sequence[Outlines],
+) -> tuple[Layout, np.ndarray, np.ndarray]:
     """Set tokens as pages.
 
     Args:
@@ -372,48 +454,87 @@ def set_pages(
         text_starts: [N + 1] int64, each text's first code point.
         cache: Where the tokens' words are.
         style: What the pages look like.
+        insets: The boxes among them.
+        outlines: The boxes' fonts.
 
     Returns:
-        The layout, without diagnostics, whose fonts are the stack's; and the pages' notes [N] uint8: 0, `BLANK` or
-        `OVERSIZE`.
+        The layout, without diagnostics and pictures, whose fonts are the stack's and then the boxes'; the pages' notes
+        [N] uint8: 0, `BLANK` or `OVERSIZE`; and the boxes set, [K, 4] int64: number, page, and origin in px.
     """
     font = cache.stack.fonts[0]
     pages = len(tokens.starts) - 1
-    glyphs = _count_glyphs(tokens.words, cache.words)
+    first_box = _place_boxes(tokens, runs, text_starts, cache, insets) if len(insets.boxes) else 0
+    words = _count_glyphs(tokens.words, cache.words)
+    glyphs = words + len(insets.glyphs)
     # A word may be split before every glyph.
-    pieces = glyphs + len(tokens.words)
+    pieces = words + len(tokens.words) + len(insets.cells)
     sizes = np.empty((pages, 2), np.int32)
     ids, fonts, xy = np.empty(glyphs, np.uint16), np.empty(glyphs, np.uint16), np.empty((glyphs, 2), np.int32)
+    colors = _filled(pages, style)
+    glyph_colors, rule_colors = (_inked(count, style) for count in (glyphs, len(insets.rules)))
+    rules = np.empty((len(insets.rules), 4), np.int32)
     boxes, ranges = cache.room(pieces)
+    # No more than their first rows are written where there is no box.
+    has_kinds = bool(len(insets.boxes))
+    kinds = np.zeros(pieces if has_kinds else 0, np.uint8)
+    cells = np.full((pieces if has_kinds else 0, 2), -1, np.int16)
+    places = np.empty((len(insets.boxes), 4), np.int64)
     glyph_offsets, word_offsets = np.empty(pages + 1, np.int64), np.empty(pages + 1, np.int64)
+    rule_offsets = np.empty(pages + 1, np.int64)
     notes = np.empty(pages, np.uint8)
     # Half-leading above and below, as in CSS, on a whole pixel.
     baseline = round((style.line_height - (font.ascent + font.descent) / 64) / 2 + font.ascent / 64)
-    used, boxed = _fill(
+    used, boxed, placed = _fill(
         *tokens, text_starts, runs.levels, runs.bases, runs.breaks, runs.complex,
         cache.words, cache.glyphs, cache.details,
-        max(1, font.space), font.ascent, font.descent, style.line_height, round(GAP * font.key.size), baseline,
-        (style.width - 2 * style.margin) * 64, style.width, style.margin, style.trim, style.max_pixels,
-        sizes, ids, fonts, xy, glyph_offsets, boxes, ranges, word_offsets, notes,
+        first_box, len(cache.stack.fonts), insets.kinds, insets.extents, insets.glyphs, insets.glyph_offsets,
+        insets.rules, insets.rule_offsets, insets.cells, insets.cell_offsets,
+        max(1, font.space), font.ascent, font.descent, style.line_height, round(GAP * font.key.size),
+        round(LINE_SKIP * font.key.size), baseline, (style.width - 2 * style.margin) * 64, style.width, style.margin,
+        style.trim, style.display == "center", style.max_pixels,
+        sizes, ids, fonts, xy, glyph_colors, glyph_offsets, rules, rule_colors, rule_offsets,
+        boxes, ranges, kinds, cells, word_offsets, places, notes,
     )  # fmt: skip
-    colors = np.empty((pages, 2, 3), np.uint8)
-    colors[:] = style.foreground, style.background
-    glyph_colors = np.zeros((used, 3), np.uint8)
-    if any(style.foreground):
-        glyph_colors[:] = style.foreground
+    ruled = int(rule_offsets[-1])
     layout = Layout(
         sizes=sizes,
         colors=colors,
-        fonts=tuple(font.key for font in cache.stack.fonts),
+        fonts=tuple(font.key for font in (*cache.stack.fonts, *outlines)),
         glyph_fonts=fonts[:used],
         glyph_ids=ids[:used],
         glyph_xy=xy[:used],
-        glyph_colors=glyph_colors,
+        glyph_colors=glyph_colors[:used],
         glyph_offsets=glyph_offsets,
-        rule_offsets=np.zeros(pages + 1, np.int64),
+        rules=rules[:ruled],
+        rule_colors=rule_colors[:ruled],
+        rule_offsets=rule_offsets,
         picture_offsets=np.zeros(pages + 1, np.int64),
         words=boxes[:boxed].copy(),
         word_ranges=ranges[:boxed].copy(),
+        word_kinds=kinds[:boxed],
+        word_cells=cells[:boxed],
         word_offsets=word_offsets,
     )
-    return layout, notes
+    return layout, notes, places[:placed]
+
+
+def _place_boxes(tokens: Tokens, runs: Runs, text_starts: np.ndarray, cache: WordCache, insets: Insets) -> int:
+    """Put the boxes in place of the words that stand for them; returns the word number of the first."""
+    pages = np.repeat(np.arange(len(tokens.starts) - 1), np.diff(tokens.starts))
+    places = np.searchsorted(text_starts[pages] + tokens.begins, insets.starts)
+    insets.rows[:, KEY] = runs.keys[insets.starts]
+    return cache.place_boxes(tokens, places, insets.rows)
+
+
+def _filled(pages: int, style: PageStyle) -> np.ndarray:
+    colors = np.empty((pages, 2, 3), np.uint8)
+    colors[:] = style.foreground, style.background
+    return colors
+
+
+def _inked(count: int, style: PageStyle) -> np.ndarray:
+    """Colours [count, 3] of what is painted in the foreground."""
+    colors = np.zeros((count, 3), np.uint8)
+    if any(style.foreground):
+        colors[:] = style.foreground
+    return colors

@@ -24,8 +24,9 @@ from gpurender.typeset.characters import (
 )
 from gpurender.typeset.fallback import NONE, REGIONS, FontStack
 from gpurender.typeset.harfbuzz import COMMON, INHERITED, UNKNOWN, compose, nominal_glyph, script_of
+from gpurender.typeset.insets import NOTHING, Insets
 from gpurender.typeset.maths import find_formulas
-from gpurender.typeset.shape import COMPLEX, LEVEL, NO_FONT, OTHER_SCRIPT, Runs
+from gpurender.typeset.shape import BOXED, COMPLEX, LEVEL, NO_FONT, OTHER_SCRIPT, Runs
 
 __all__ = ["Analyzer"]
 
@@ -156,19 +157,25 @@ class Analyzer:
         # What sets the text is plain in any font.
         self.plain[[10, 11, 12, 13, 32, 0x85, 0x2028, 0x2029]] = 0
 
-    def __call__(self, texts: Sequence[str], codes: np.ndarray, starts: np.ndarray) -> Runs:
+    def __call__(self, texts: Sequence[str], codes: np.ndarray, starts: np.ndarray, insets: Insets = NOTHING) -> Runs:
         """Work out the runs of N texts.
 
         Args:
             texts: N strings.
-            codes: [K] uint32, their code points.
+            codes: [K] uint32, their code points, with letters in place of what boxes stand for.
             starts: [N + 1] int64, each text's first.
+            insets: The boxes, and what is set as source, in monospace.
         """
         found = np.zeros(len(texts), bool)
         unasked = np.empty(len(codes), np.uint32)
         while count := _find_complex(codes, starts, self.plain, found, unasked):
             new = np.unique(unasked[:count])
             self.plain[new] = np.where(self.stack.choose(new, 0) == 0, self._scripts[new], _COMPLEX)
+        found[insets.pages] = True
+        sources: dict[int, list[tuple[int, int]]] = {}
+        for page, start, stop in insets.sources:
+            found[page] = True
+            sources.setdefault(page, []).append((start, stop))
         if not found.any():
             nothing = np.empty(0, np.uint8)
             return Runs(np.empty(0, np.uint32), nothing, nothing, nothing, found)
@@ -179,13 +186,19 @@ class Analyzer:
         for n in chosen.tolist():
             part = slice(int(starts[n]), int(starts[n + 1]))
             self._analyze(texts[n], codes[part], fonts[part], levels[part], bases[part], breaks[part])
+            for start, stop in sources.get(n, ()):
+                self._set_in_monospace(codes[start:stop], fonts[start:stop])
         _assign(codes, starts, chosen, character_kinds(), self.stack.pointers, levels, fonts, keys, breaks)
+        for i, (start, stop) in enumerate(zip(insets.starts.tolist(), insets.stops.tolist(), strict=True)):
+            # Neighbours differ, so that each is a word of its own.
+            keys[start:stop] = BOXED | COMPLEX | int(levels[start]) << LEVEL | OTHER_SCRIPT * (i & 1)
         return Runs(keys, levels, bases, breaks, found)
 
     def _analyze(
         self, text: str, codes: np.ndarray, fonts: np.ndarray, levels: np.ndarray, bases: np.ndarray, breaks: np.ndarray
     ) -> None:
         """Fill in one text's fonts, levels and breaks."""
+        source, text = text, codes.tobytes().decode("utf-32-le", "surrogatepass")
         kana, hangul, emoji, joined, bidi = _survey(codes, may_be_emoji(), may_join(), bidi_classes())
         region = self._region
         if region is None:
@@ -201,7 +214,12 @@ class Analyzer:
             inside[0] = inside[grapheme_breaks(text)[:-1]] = False
             breaks[inside] |= 2
         if bidi:
-            levels[:], bases[:] = _levels(text, codes)
+            levels[:], bases[:] = _levels(source, codes)
+
+    def _set_in_monospace(self, codes: np.ndarray, fonts: np.ndarray) -> None:
+        number = self.stack.number_of("monospace")
+        drawn = [code for code in np.unique(codes).tolist() if self.stack.fonts[number].draws(code)]
+        fonts[np.isin(codes, drawn)] = number
 
 
 def _levels(text: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

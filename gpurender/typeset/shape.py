@@ -42,16 +42,18 @@ KEY, CODES, LENGTH, BEGIN, END, ADVANCE, LEFT, RIGHT, TOP, BOTTOM, FONT, FLAGS =
 # Flags of a word: it has missing glyphs; it is too long to be kept, and has no glyphs; line breaks within; no break
 # before it, nor after it, even where a space stands (UAX #14, LB13 to LB15); it begins or ends with a dash (LB17).
 MISSING, ENDLESS, BREAKABLE, GLUED, GLUES, DASH_FIRST, DASH_LAST = 1, 2, 4, 8, 16, 32, 64
+# Flags of a box in place of a word: it is one; it takes a line of its own.
+BOX, DISPLAY = 128, 256
 _HIGH, _LOW = np.uint64(0xFFFFFFFF00000000), np.uint64(0xFFFFFFFF)
 LONGEST = 2**30  # 1/64 px: more than any page that can be rendered holds
 _EM_DASH = 0x2014  # the only character of class B2 in plain text
 
 # A run key: what a part of a word is set with. The number of its font (NO_FONT for what has none), its bidi level (7
-# bits, the lowest its direction), one bit that tells neighbouring scripts apart, and one that says that it stands in a
-# text that is not plain.
+# bits, the lowest its direction), one bit that tells neighbouring scripts, or boxes, apart, one that says that it
+# stands in a text that is not plain, and one that says that a box stands in its place.
 NO_FONT = 0xFFFF
 LEVEL = 16  # bits to shift
-RTL, OTHER_SCRIPT, COMPLEX = 1 << LEVEL, 1 << 23, 1 << 24
+RTL, OTHER_SCRIPT, COMPLEX, BOXED = 1 << LEVEL, 1 << 23, 1 << 24, 1 << 25
 
 
 class Runs(NamedTuple):
@@ -182,7 +184,10 @@ def _shape_words(
         key = np.uint32(entries[word, KEY])
         font, leftwards = key & np.uint32(NO_FONT), (key & np.uint32(RTL)) != 0
         flags, pen, number = 0, np.int64(0), np.int64(0)
-        if font == NO_FONT:
+        if key & np.uint32(BOXED):
+            # A box takes its place.
+            entries[word, FONT] = 0
+        elif font == NO_FONT:
             if used + stop - begin > room:
                 return word, used
             # The missing-glyph box of the font that was asked for.
@@ -441,6 +446,20 @@ class WordCache:
         bounds = np.concatenate([[0], np.cumsum(ends - offsets)])
         target = (self.words, self.glyphs, self.details)
         _flag(words, np.concatenate(inner), lengths, bounds, *target)
+
+    def place_boxes(self, tokens: Tokens, places: np.ndarray, rows: np.ndarray) -> int:
+        """Let boxes take the place of tokens, until the next call; returns the word number of the first.
+
+        Args:
+            tokens: Of the last call.
+            places: [B] int64, tokens.
+            rows: [B, 12] int32, as in `words`, of the boxes.
+        """
+        first = self._count
+        self.words = reserve(self.words, first + len(rows))
+        self.words[first : first + len(rows)] = rows
+        tokens.words[places] = np.arange(first, first + len(rows))
+        return first
 
     def room(self, pieces: int) -> tuple[np.ndarray, np.ndarray]:
         """Room for the boxes [.., 4] and ranges [.., 2] of so many pieces of words, the same in each call."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from gpurender.typeset.emoji import with_pictures
-from gpurender.typeset.fallback import FontStack
+from gpurender.typeset.fallback import NONE, FontStack
 from gpurender.typeset.fonts import Font, find_font
 from gpurender.typeset.harfbuzz import language_pointer
+from gpurender.typeset.insets import NOTHING, STAND_IN, Inset, Insets, collect, with_more_pictures
+from gpurender.typeset.latex.box import Failure
+from gpurender.typeset.latex.setting import ENGINES, EngineName, LatexSetter
 from gpurender.typeset.layout import Diagnostic, Layout, with_own_fonts
+from gpurender.typeset.maths import Formula, find_formulas
 from gpurender.typeset.paragraph import OVERSIZE, Color, PageStyle, set_pages
 from gpurender.typeset.runs import Analyzer
 from gpurender.typeset.shape import FLAGS, MISSING, NO_FONT, Tokens, WordCache
@@ -21,6 +25,9 @@ from gpurender.typeset.shape import FLAGS, MISSING, NO_FONT, Tokens, WordCache
 __all__ = ["MissingGlyphError", "Typesetter"]
 
 OnMissing = Literal["report", "skip-record", "error"]
+Display = Literal["center", "left"]
+# Latin Modern beside DejaVu Sans, which is large for its size: 26 px beside 20 px, as in the LoMo paper.
+MATH_SCALE = 1.3
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
@@ -44,6 +51,10 @@ class Typesetter:
     code keep their order in right-to-left text. Where a line or the one above has glyphs of another font than the
     asked-for one, their ink is kept a third of an em apart, by more than `line_height` if need be.
 
+    Formulas and tables in LaTeX (see `typeset.maths`) are set by a LaTeX engine and stand in their lines as boxes on
+    the baseline; displays and tables take lines of their own. What the engine cannot set is set as its source in
+    monospace, and reported.
+
     Args:
         font: A family, a file, or `"sans"`, `"serif"`, `"monospace"`; see `gpurender fonts`.
         size: px per em.
@@ -58,6 +69,10 @@ class Typesetter:
         on_missing: A character no font has is drawn as the font's missing-glyph box and reported (`"report"`); so it is
             by `"skip-record"`, which tells LoMo to leave the record as text; or it raises (`"error"`).
         foreground, background: RGB.
+        latex: `"pdftex"` (fast; needs TeX; tables), `"ziamath"` (formulas), `"auto"` for the first of them that works,
+            or `"off"`: LaTeX is set as it is typed.
+        math_size: px per em of formulas and tables; by default 1.3 times `size`.
+        display: Where displayed formulas and tables stand: `"center"` or `"left"`.
         max_pixels: A page of more pixels is left empty and reported: 1 x 1 px, no glyphs.
         cache_words: The cap of the word cache; see `WordCache`.
 
@@ -79,6 +94,9 @@ class Typesetter:
         on_missing: OnMissing = "report",
         foreground: Color = (0, 0, 0),
         background: Color = (255, 255, 255),
+        latex: EngineName = "auto",
+        math_size: float | None = None,
+        display: Display = "center",
         max_pixels: int = 2**24,
         cache_words: int = 2**17,
     ) -> None:
@@ -88,8 +106,15 @@ class Typesetter:
         _check_range("width", width, 2 * margin + 1, 2**20, whole=True)
         _check_range("max_pixels", max_pixels, 1, 2**40, whole=True)
         _check_range("cache_words", cache_words, 1, 2**24, whole=True)
-        if on_missing not in ("report", "skip-record", "error"):
-            raise ValueError(f"on_missing must be 'report', 'skip-record' or 'error', not {on_missing!r}")
+        if math_size is not None:
+            _check_range("math_size", math_size, 1, 1000)
+        for name, value, choices in (
+            ("on_missing", on_missing, ("report", "skip-record", "error")),
+            ("latex", latex, ENGINES),
+            ("display", display, ("center", "left")),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
         for name, color in (("foreground", foreground), ("background", background)):
             if len(color) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in color):
                 raise ValueError(f"{name} must be three integers from 0 to 255, not {color!r}")
@@ -99,7 +124,7 @@ class Typesetter:
             raise TypeError(f"language must be a str, not {type(language).__name__}")
         if language and not _LANGUAGE.fullmatch(language):
             raise ValueError(f"language must be a BCP 47 tag such as 'ja' or 'zh-Hant', not {language!r}")
-        self._style = PageStyle(line_height, width, margin, bool(trim), max_pixels, foreground, background)
+        self._style = PageStyle(line_height, width, margin, bool(trim), max_pixels, foreground, background, display)
         self._arguments: dict[str, Any] = {
             "font": font,
             "size": size,
@@ -107,6 +132,8 @@ class Typesetter:
             "fallback": fallback if fallback is None else tuple(fallback),
             "language": language,
             "on_missing": on_missing,
+            "latex": latex,
+            "math_size": math_size,
             "cache_words": cache_words,
         }
         self.on_missing = on_missing
@@ -115,6 +142,7 @@ class Typesetter:
             raise ValueError(f"font {font!r} is of pictures, not letters; it may be one of fallback")
         self._analyzer = Analyzer(self.stack, language)
         self._cache = WordCache(self.stack, cache_words, language_pointer(language))
+        self._latex = LatexSetter(latex, MATH_SCALE * size if math_size is None else math_size, width - 2 * margin)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy in another process has the settings and fills a cache of its own.
@@ -135,12 +163,14 @@ class Typesetter:
             texts: N strings, or one. Any code points, lone surrogates too.
 
         Returns:
-            A Layout of N pages. Its diagnostics name what could not be set: `"missing"` glyphs, pages without ink
-            (`"blank"`) or over `max_pixels` (`"oversize"`).
+            A Layout of N pages. Its diagnostics name what could not be set as asked: `"missing"` glyphs, LaTeX set as
+            its source (`"formula"`) or as a `"picture"`, pages without ink (`"blank"`) or over `max_pixels`
+            (`"oversize"`).
 
         Raises:
             TypeError: An item is not a string.
             MissingGlyphError: A character has no glyph, and `on_missing="error"`.
+            EngineError: There is LaTeX, and the engine that was asked for does not work on this machine.
         """
         if isinstance(texts, str):
             texts = [texts]
@@ -149,15 +179,57 @@ class Typesetter:
                 raise TypeError(f"texts[{i}] must be a str, not {type(text).__name__}")
         starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-        runs = self._analyzer(texts, codes, starts)
+        formulas = [] if self._latex.choice == "off" else list(_formulas(texts))
+        return self._set(texts, codes, starts, formulas)
+
+    @property
+    def latex(self) -> str:
+        """The LaTeX engine in use, `"auto"` resolved by trying; or `"off"`.
+
+        Raises:
+            EngineError: The engine that was asked for does not work on this machine.
+        """
+        return "off" if self._latex.choice == "off" else self._latex.engine.name
+
+    def _set(
+        self, texts: Sequence[str], codes: np.ndarray, starts: np.ndarray, formulas: list[tuple[int, Formula]]
+    ) -> Layout:
+        insets, notices = NOTHING, []
+        if formulas:
+            insets, notices = self._inset(texts, starts, formulas)
+            codes = codes.copy()
+            for start, stop in zip(insets.starts.tolist(), insets.stops.tolist(), strict=True):
+                codes[start:stop] = STAND_IN
+        runs = self._analyzer(texts, codes, starts, insets)
         tokens = self._cache.tokenize(codes, starts, runs.keys)
-        layout, notes = set_pages(tokens, runs, starts, self._cache, self._style)
+        outlines = self._latex.engine.fonts if insets.boxes else []
+        layout, notes, places = set_pages(tokens, runs, starts, self._cache, self._style, insets, outlines)
         if len(layout.fonts) > 1:
-            layout = with_own_fonts(with_pictures(layout, self.stack.fonts))
+            layout = with_own_fonts(with_pictures(layout, [*self.stack.fonts, *outlines]))
         elif not len(layout.glyph_ids):
             layout.fonts = ()
-        layout.diagnostics = tuple(sorted(self._diagnose(texts, tokens, notes)))
+        layout = with_more_pictures(layout, places, insets.boxes)
+        layout.diagnostics = tuple(sorted([*notices, *self._diagnose(texts, tokens, notes)]))
         return layout
+
+    def _inset(
+        self, texts: Sequence[str], starts: np.ndarray, formulas: list[tuple[int, Formula]]
+    ) -> tuple[Insets, list[Diagnostic]]:
+        """The boxes of formulas, and notices of those that have none, or are pictures."""
+        found, sources, notices = [], [], []
+        boxes = self._latex([(texts[page][start:stop], kind) for page, (start, stop, kind) in formulas])
+        for (page, (start, stop, kind)), box in zip(formulas, boxes, strict=True):
+            origin = int(starts[page])
+            if isinstance(box, Failure):
+                sources.append((page, origin + start, origin + stop))
+                notices.append(Diagnostic(page, start, stop, "formula", f"set as source: {box.message}"))
+                continue
+            is_display = kind in ("display", "environment")
+            found.append(Inset(page, origin + start, origin + stop, box, is_display, box.is_table))
+            if box.pictures:
+                message = "set as a picture: it draws beyond glyphs and rules"
+                notices.append(Diagnostic(page, start, stop, "picture", message))
+        return collect(found, sources), notices
 
     def font_uses(self, text: str) -> list[tuple[Font | None, str]]:
         """Which font sets which characters of a text, each character once, white space left out.
@@ -178,16 +250,17 @@ class Typesetter:
 
     def font_names(self, layout: Layout, pages: range) -> list[str]:
         """The names of the fonts that some successive pages of one of its layouts are set in; of emoji too."""
-        names = {font.key: font.name for font in self.stack.fonts}
+        outlines = [] if self._latex.choice == "off" else self._latex.engine.fonts
+        names = {font.key: font.name for font in (*self.stack.fonts, *outlines)}
         glyphs = slice(int(layout.glyph_offsets[pages.start]), int(layout.glyph_offsets[pages.stop]))
         if len(layout.fonts) == 1:
             used = [0] if glyphs.start < glyphs.stop else []
         else:
             used = np.unique(layout.glyph_fonts[glyphs]).tolist()
         found = [names[layout.fonts[i]] for i in used]
-        if layout.picture_offsets[pages.start] < layout.picture_offsets[pages.stop]:
+        if layout.picture_offsets[pages.start] < layout.picture_offsets[pages.stop] and self.stack.emoji != NONE:
             found.append(self.stack.fonts[self.stack.emoji].name)
-        return found
+        return list(dict.fromkeys(found))
 
     def _diagnose(self, texts: Sequence[str], tokens: Tokens, notes: np.ndarray) -> list[Diagnostic]:
         found = []
@@ -218,6 +291,14 @@ class Typesetter:
         if self.on_missing == "error":
             raise MissingGlyphError(message, page)
         return message
+
+
+def _formulas(texts: Sequence[str]) -> Iterator[tuple[int, Formula]]:
+    """The formulas of texts, each with the number of its text."""
+    for page, text in enumerate(texts):
+        for formula in find_formulas(text):
+            if formula.kind != "other":
+                yield page, formula
 
 
 def _rebuild(arguments: dict[str, Any]) -> Typesetter:

@@ -386,8 +386,8 @@ def test_hostile_lines_cost_themselves_alone(tmp_path):
     assert report.counts["failed"] == 7
     assert len(records) == 31
     by_line = {r["gpurender"]["record"]: r for r in records}
-    assert by_line["a.jsonl:26"]["gpurender"]["spans"][0]["missing"] == ["U+0000", "U+0001"]
-    assert by_line["a.jsonl:33"]["gpurender"]["spans"][0]["missing"] == ["U+0379", "U+0378"]
+    assert by_line["a.jsonl:26"]["gpurender"]["spans"][0]["missing"] == "U+0000 U+0001"
+    assert by_line["a.jsonl:33"]["gpurender"]["spans"][0]["missing"] == "U+0379 U+0378"
     assert sum(r["messages"][0]["content"].count("<image>") for r in records) == sum(len(r["images"]) for r in records)
 
 

@@ -56,11 +56,11 @@ def test_provenance():
     assert provenance["position"] == "middle"
     assert provenance["rewritten"] is True
     assert provenance["fonts"] == ["DejaVu Sans"]
-    assert provenance["formulas"] == "source"
+    assert provenance["latex"] == ""
     assert provenance["version"].count(".") == 2
     assert (span["message"], span["height"], span["width"]) == (0, height, width)
     full = LoMo(ratio=1, position="full")([record("\u0378 fine")]).records[0]["gpurender"]["spans"][0]
-    assert full["missing"] == ["U+0378"]
+    assert full["missing"] == "U+0378"
 
 
 def test_ratio_zero_and_one_and_half():

@@ -33,7 +33,8 @@ def slow(**options):
 @pytest.fixture(scope="module")
 def pairs():
     """Of each width, a typesetter and one to which no text is plain."""
-    return {width: (Typesetter(width=width, fallback=()), slow(width=width, fallback=())) for width in NARROW}
+    options = {"fallback": (), "latex": "off"}
+    return {width: (Typesetter(width=width, **options), slow(width=width, **options)) for width in NARROW}
 
 
 def first_characters(layout, text, page=0):
@@ -55,7 +56,7 @@ def test_plain_texts_are_set_as_all_others(pairs, texts, width):
 @pytest.mark.parametrize("name", ["gsm8k", "alpaca_en", "college_math", "human_eval"])
 def test_plain_prompts_are_set_as_all_others(prompts, pairs, name):
     texts = prompts(name)[:1000]
-    for fast, other in (pairs[150], (Typesetter(fallback=()), slow(fallback=()))):
+    for fast, other in (pairs[150], (Typesetter(fallback=(), latex="off"), slow(fallback=(), latex="off"))):
         assert fast(texts).equals(other(texts))
 
 
@@ -263,7 +264,7 @@ HEBREW, ARABIC = "שלום עולם", "مرحبا بالعالم"
 )
 def test_formulas_code_and_urls_keep_their_order_in_right_to_left_text(around, verbatim):
     text = f"{around} {verbatim}, {around}."
-    layout = Typesetter(width=4000)(text)
+    layout = Typesetter(width=4000, latex="off")(text)
     start, stop = text.index(verbatim), text.index(verbatim) + len(verbatim)
     pieces = sorted(
         (box[0], box[2], *span) for box, span in zip(layout.words.tolist(), layout.word_ranges.tolist(), strict=True)
@@ -276,7 +277,7 @@ def test_formulas_code_and_urls_keep_their_order_in_right_to_left_text(around, v
     assert inside[-1] < len(pieces) - 1
     assert pieces[-1][2] == 0
     # As it stands alone in text from left to right: nothing within is mirrored.
-    alone = Typesetter(width=4000)(f"{verbatim}")
+    alone = Typesetter(width=4000, latex="off")(f"{verbatim}")
     ids = layout.glyph_ids[np.argsort(layout.glyph_xy[:, 0], kind="stable")].tolist()
     wanted = alone.glyph_ids[np.argsort(alone.glyph_xy[:, 0], kind="stable")].tolist()
     assert any(ids[k : k + len(wanted)] == wanted for k in range(len(ids)))

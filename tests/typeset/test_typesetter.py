@@ -217,7 +217,7 @@ def test_colours_go_into_the_layout():
         ({"line_height": 0}, "line_height must be"),
         ({"margin": -1}, "margin must be from 0"),
         ({"font": "No Such Font"}, "no font named 'No Such Font'"),
-        ({"on_missing": "box"}, "on_missing must be 'report'"),
+        ({"on_missing": "box"}, "on_missing must be one of report"),
         ({"foreground": (0, 0, 256)}, "foreground must be three integers"),
     ],
 )

@@ -38,11 +38,11 @@ class Box(NamedTuple):
     depth: int  # below it
     glyphs: np.ndarray  # [G, 9] int32
     rules: np.ndarray  # [R, 5] int32: left, top, right, bottom, colour
-    # Where it has ink: left and right in 1/64 px; the first row and the one after the last, px below the baseline. Left
-    # is not less than right where it has none.
+    # Left, top, right, bottom of its ink in px, if its origin lies on a whole pixel; left >= right where it has none.
     ink: tuple[int, int, int, int]
     cells: np.ndarray  # [C, 6] int32, of a table: row, column, left, top, right, bottom
     pictures: tuple[Picture, ...] = ()
+    is_table: bool = False
 
 
 class Failure(NamedTuple):
@@ -83,19 +83,20 @@ NO_CELLS = np.empty((0, 6), np.int32)
 
 @njit(cache=True, nogil=True)
 def _find_ink(glyphs, glyph_offsets, rules, rule_offsets):
-    """Where boxes have ink, [B, 4] int32, as the renderer rounds places: baselines to whole pixels."""
+    """Where boxes have ink, [B, 4] int32 px, as the renderer rounds places: to quarter pixels in x, whole ones in y."""
     count = len(glyph_offsets) - 1
     ink = np.empty((count, 4), np.int32)
     for b in range(count):
         left, top, right, bottom = 1 << 30, 1 << 30, -(1 << 30), -(1 << 30)
         for g in range(glyph_offsets[b], glyph_offsets[b + 1]):
             if glyphs[g, XMIN] < glyphs[g, XMAX] and glyphs[g, YMIN] < glyphs[g, YMAX]:
-                left, right = min(left, glyphs[g, X] + glyphs[g, XMIN]), max(right, glyphs[g, X] + glyphs[g, XMAX])
+                x = (glyphs[g, X] + 8) >> 4 << 4
+                left, right = min(left, (x + glyphs[g, XMIN]) >> 6), max(right, (x + glyphs[g, XMAX] + 63) >> 6)
                 row = (glyphs[g, Y] + 32) >> 6
                 top = min(top, row - ((glyphs[g, YMAX] + 63) >> 6))
                 bottom = max(bottom, row - (glyphs[g, YMIN] >> 6))
         for r in range(rule_offsets[b], rule_offsets[b + 1]):
-            left, right = min(left, rules[r, LEFT]), max(right, rules[r, RIGHT])
+            left, right = min(left, rules[r, LEFT] >> 6), max(right, (rules[r, RIGHT] + 63) >> 6)
             top, bottom = min(top, rules[r, TOP] >> 6), max(bottom, (rules[r, BOTTOM] + 63) >> 6)
         ink[b, 0], ink[b, 1], ink[b, 2], ink[b, 3] = left, top, right, bottom
     return ink

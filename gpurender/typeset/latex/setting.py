@@ -1,0 +1,107 @@
+"""Setting LaTeX: which engine, what it was asked before, and what it cannot set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from gpurender.typeset.latex.box import Box, Engine, EngineError, Failure
+from gpurender.typeset.latex.limits import LARGEST
+from gpurender.typeset.latex.source import RefusedError, prepare
+from gpurender.typeset.maths import Kind
+
+__all__ = ["ENGINES", "EngineName", "LatexSetter"]
+
+EngineName = Literal["auto", "pdftex", "ziamath", "off"]
+ENGINES: tuple[str, ...] = get_args(EngineName)
+
+# The cache starts over, empty, when a call begins with more than this in it: boxes, and rows of glyphs, rules and
+# cells, each some 40 bytes.
+BOXES, ROWS = 2**16, 2**21
+
+
+class LatexSetter:
+    """Sets formulas and tables by one engine; what it set once it does not set again.
+
+    Args:
+        choice: `"pdftex"` or `"ziamath"`, which never stand in for each other; or `"auto"`, pdfTeX where it works, else
+            ziamath: tried once, on first use.
+        size: px per em of the maths.
+        width: px, where lines of formulas that are wider may be broken.
+
+    Attributes:
+        reason: Why `"auto"` did not take pdfTeX; empty if it did, or has not been asked.
+    """
+
+    def __init__(self, choice: EngineName, size: float, width: int) -> None:
+        self.choice = choice
+        self.size = size
+        self.width = width
+        self.reason = ""
+        self._engine: Engine | None = None
+        self._boxes: dict[tuple[str, str], Box | Failure] = {}
+        self._rows = 0
+
+    @property
+    def engine(self) -> Engine:
+        """The engine in use, started when first asked for.
+
+        Raises:
+            EngineError: The one that was named does not work here.
+        """
+        if self._engine is None:
+            self._engine = self._choose()
+        return self._engine
+
+    def _choose(self) -> Engine:
+        if self.choice != "ziamath":
+            from gpurender.typeset.latex.pdftex import PdfTeX
+
+            pdftex = PdfTeX(self.size)
+            try:
+                pdftex.start()
+            except EngineError as error:
+                if self.choice == "pdftex":
+                    raise
+                self.reason = str(error)
+            else:
+                return pdftex
+        from gpurender.typeset.latex.ziamath import Ziamath
+
+        return Ziamath(self.size)
+
+    def __call__(self, formulas: Sequence[tuple[str, Kind]]) -> list[Box | Failure]:
+        """A box for each formula, or why there is none.
+
+        Args:
+            formulas: Each as it stands in its text, delimiters and all, and its kind.
+
+        Raises:
+            EngineError: The engine does not work, or does so no more.
+        """
+        if len(self._boxes) > BOXES or self._rows > ROWS:
+            self._boxes.clear()
+            self._rows = 0
+        asked = {}
+        for text, kind in dict.fromkeys(formulas):
+            if (text, kind) not in self._boxes:
+                try:
+                    asked[text, kind] = prepare(text, kind)._replace(width=self.width)
+                except RefusedError as error:
+                    self._boxes[text, kind] = Failure(error.kind, str(error))
+        if asked:
+            for key, box in zip(asked, self.engine(list(asked.values())), strict=True):
+                self._boxes[key] = box = _checked(box, asked[key].style == "table")
+                self._rows += 0 if isinstance(box, Failure) else len(box.glyphs) + len(box.rules) + len(box.cells)
+        return [self._boxes[formula] for formula in formulas]
+
+
+def _checked(box: Box | Failure, is_table: bool) -> Box | Failure:
+    if isinstance(box, Box):
+        left, top, right, bottom = box.ink
+        if max(box.width, box.height + box.depth, 64 * (right - left), 64 * (bottom - top)) > 64 * LARGEST:
+            return Failure("limit", f"larger than {LARGEST} px")
+        if left >= right and not box.pictures:
+            return Failure("error", "nothing of it is visible")
+        return box._replace(is_table=is_table) if is_table else box
+    return box
