@@ -20,6 +20,7 @@ from gpurender.kernels.cpu.composite import composite as paint_pages
 from gpurender import LoMo, Pages, Renderer, Typesetter
 from gpurender.lomo.dataset import write_dataset
 from gpurender.typeset.fallback import install_command
+from gpurender.typeset.insets import NOTHING
 from gpurender.typeset.paragraph import set_pages
 from gpurender.typeset.shape import Tokens
 
@@ -163,7 +164,7 @@ def bench_text_part(benchmark: Any, passages: list[str], part: str) -> None:
     cache, style = typesetter._cache, typesetter._style
 
     def set_lines(k: int) -> None:
-        set_pages(tokens[k], runs[k], sources[k][2], cache, style)
+        set_pages(tokens[k], runs[k], sources[k][2], cache, style, NOTHING, ())
 
     def paint(k: int) -> None:
         out, *groups = scenes[k]

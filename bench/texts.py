@@ -32,3 +32,24 @@ def written(sentences: tuple[str, ...], count: int, size: int) -> list[str]:
             found.append(" ".join(passage))
             passage = []
     return found
+
+
+FORMULAS = (
+    r"\frac{a + b}{c - \sqrt{d^2 - 4}}",
+    r"\sum_{k=1}^{n} \frac{1}{k^2} \le \frac{\pi^2}{6}",
+    r"\int_0^{\infty} e^{-x^2}\,dx = \frac{\sqrt{\pi}}{2}",
+    r"\left( \begin{array}{cc} \alpha & \beta \\ \gamma & \delta \end{array} \right)",
+    r"f(x) = \begin{cases} x & x > 0 \\ -x & \text{otherwise} \end{cases}",
+    r"\mathbf{v} \cdot \nabla \phi = \lim_{h \to 0} \frac{\phi(x + h v) - \phi(x)}{h}",
+    r"\hat{H} \psi_n = E_n \psi_n, \quad n \in \mathbb{N}",
+    r"x_{1,2} = -\frac{p}{2} \pm \sqrt{\left(\frac{p}{2}\right)^2 - q}",
+)
+TABLE = r"""\begin{tabular}{lrrr}
+\toprule
+\multirow{2}{*}{Method} & \multicolumn{2}{c}{Accuracy} & Time \\ \cmidrule(lr){2-3}
+ & first & second & s \\ \midrule
+Baseline & 12.34 & 56.78 & 0.91 \\
+\rowcolor{gray!20} Larger & 23.45 & 67.89 & 1.82 \\
+\textbf{Ours} & \textbf{34.56} & $78.9 \pm 0.1$ & 2.73 \\
+\bottomrule
+\end{tabular}"""

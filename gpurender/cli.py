@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ __all__ = ["main"]
 EPILOG = """examples:
   gpurender lomo prompts.jsonl -o out
   gpurender lomo a.jsonl.gz b.parquet -o out --ratio 1 --position suffix --workers 4
-  gpurender lomo formulas.jsonl --field tex -o out --format parts
-  gpurender render "Hello, world" -o page.png
+  gpurender lomo texts.jsonl --field text -o out --format parts
+  gpurender render 'Hello, $x^2$' -o page.png
+  gpurender render --tex table.tex -o table.png
   gpurender fonts --text "Hello, 你好"
 """
 
@@ -126,8 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     lomo.add_argument("--strict", action="store_true", help="exit 1 at the first record that cannot be used")
     lomo.set_defaults(run=_lomo)
 
-    render = commands.add_parser("render", parents=[page], help="set one text and write it as a PNG file")
-    render.add_argument("text", help="the text, or - for standard input")
+    render = commands.add_parser("render", parents=[page], help="set one text, or LaTeX, and write it as a PNG file")
+    what = render.add_mutually_exclusive_group(required=True)
+    what.add_argument("text", nargs="?", help="the text, or - for standard input")
+    what.add_argument(
+        "--tex", metavar="FILE", help="a formula, a table or a document in LaTeX, or - for standard input, as a page"
+    )
     render.add_argument("-o", "--out", required=True, metavar="PNG", help="file to write")
     render.set_defaults(run=_render)
 
@@ -255,22 +261,32 @@ def _lomo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _text(arguments: argparse.Namespace) -> str:
-    if arguments.text == "-" and sys.stdin is None:
+def _text(given: str) -> str:
+    if given == "-" and sys.stdin is None:
         raise ValueError("there is no standard input to read")
-    return sys.stdin.read() if arguments.text == "-" else str(arguments.text)
+    return sys.stdin.read() if given == "-" else given
+
+
+def _tex(file: str) -> str:
+    try:
+        return _text(file) if file == "-" else Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def _render(arguments: argparse.Namespace) -> int:
     from gpurender.kernels import default_device
     from gpurender.raster import Renderer, encode_png
 
-    layout = _typesetter(arguments)(_text(arguments))
+    typesetter = _typesetter(arguments)
+    layout = typesetter(_text(arguments.text)) if arguments.tex is None else typesetter.set_tex(_tex(arguments.tex))
     for diagnostic in layout.diagnostics:
         if diagnostic.kind == "oversize":
             raise ValueError(diagnostic.message)
         print(f"gpurender: {diagnostic.kind}: {diagnostic.message}", file=sys.stderr)
-    page = Renderer(device=default_device(arguments.backend), backend=arguments.backend)(layout).to_numpy()[0]
+    channels = 1 if arguments.tex is None else 3
+    renderer = Renderer(device=default_device(arguments.backend), backend=arguments.backend, channels=channels)
+    page = renderer(layout).to_numpy()[0]
     with open(arguments.out, "wb") as file:
         file.write(encode_png(page))
     print(f"{arguments.out}: {page.shape[2]} x {page.shape[1]} px")
@@ -284,7 +300,7 @@ def _fonts(arguments: argparse.Namespace) -> int:
 
     if arguments.text is not None:
         typesetter = Typesetter(font=arguments.font, fallback=_fallback(arguments), language=arguments.language)
-        for font, characters in typesetter.font_uses(_text(arguments)):
+        for font, characters in typesetter.font_uses(_text(arguments.text)):
             if font is not None:
                 kind = ", as pictures" if font.is_color else ""
                 print(f"{font.name} ({len(characters)}{kind})\t{characters}\t{font.key.file}")

@@ -13,7 +13,7 @@ from gpurender.typeset.latex.box import Box
 from gpurender.typeset.layout import FORMULA, TABLE, Layout
 from gpurender.typeset.shape import ADVANCE, BOTTOM, BOX, DISPLAY, FLAGS, LEFT, LENGTH, RIGHT, TOP
 
-__all__ = ["STAND_IN", "Inset", "Insets", "collect", "with_more_pictures"]
+__all__ = ["NOTHING", "STAND_IN", "Inset", "Insets", "collect", "with_more_pictures"]
 
 # What a box is for the breaking of lines and the order of text: a word of letters.
 STAND_IN = ord("x")

@@ -25,7 +25,8 @@ from typing import Literal, NamedTuple
 
 __all__ = ["Formula", "Kind", "find_formulas"]
 
-Kind = Literal["inline", "display", "environment", "command", "other"]
+# The last two are not found in texts: LaTeX that stands by itself, a formula without delimiters, and a document.
+Kind = Literal["inline", "display", "environment", "command", "other", "bare", "document"]
 
 
 class Formula(NamedTuple):

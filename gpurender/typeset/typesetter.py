@@ -174,13 +174,29 @@ class Typesetter:
         """
         if isinstance(texts, str):
             texts = [texts]
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"texts[{i}] must be a str, not {type(text).__name__}")
-        starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-        formulas = [] if self._latex.choice == "off" else list(_formulas(texts))
-        return self._set(texts, codes, starts, formulas)
+        _check_texts("texts", texts)
+        return self._set(texts, [] if self._latex.choice == "off" else list(_formulas(texts)))
+
+    def set_tex(self, sources: str | Sequence[str]) -> Layout:
+        r"""Set LaTeX that is a page by itself: a formula, with or without delimiters, a table, or a whole document.
+
+        Args:
+            sources: N strings, or one. What has a `\documentclass` is a document: its first page is set, cropped, by
+                a TeX of its own; this needs the engine pdfTeX.
+
+        Returns:
+            A Layout of N pages. Its diagnostics are those of texts.
+
+        Raises:
+            ValueError: `latex="off"`.
+            TypeError, MissingGlyphError, EngineError: As for texts.
+        """
+        if self._latex.choice == "off":
+            raise ValueError('set_tex needs a LaTeX engine, and latex is "off"')
+        if isinstance(sources, str):
+            sources = [sources]
+        _check_texts("sources", sources)
+        return self._set(sources, [(n, _whole(source)) for n, source in enumerate(sources) if source.strip()])
 
     @property
     def latex(self) -> str:
@@ -191,9 +207,9 @@ class Typesetter:
         """
         return "off" if self._latex.choice == "off" else self._latex.engine.name
 
-    def _set(
-        self, texts: Sequence[str], codes: np.ndarray, starts: np.ndarray, formulas: list[tuple[int, Formula]]
-    ) -> Layout:
+    def _set(self, texts: Sequence[str], formulas: list[tuple[int, Formula]]) -> Layout:
+        starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
+        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
         insets, notices = NOTHING, []
         if formulas:
             insets, notices = self._inset(texts, starts, formulas)
@@ -224,7 +240,7 @@ class Typesetter:
                 sources.append((page, origin + start, origin + stop))
                 notices.append(Diagnostic(page, start, stop, "formula", f"set as source: {box.message}"))
                 continue
-            is_display = kind in ("display", "environment")
+            is_display = kind not in ("inline", "command")
             found.append(Inset(page, origin + start, origin + stop, box, is_display, box.is_table))
             if box.pictures:
                 message = "set as a picture: it draws beyond glyphs and rules"
@@ -299,6 +315,23 @@ def _formulas(texts: Sequence[str]) -> Iterator[tuple[int, Formula]]:
         for formula in find_formulas(text):
             if formula.kind != "other":
                 yield page, formula
+
+
+def _whole(source: str) -> Formula:
+    """All of a source that is LaTeX and nothing else, as one formula."""
+    if "\\documentclass" in source:
+        return Formula(0, len(source), "document")
+    start, stop = len(source) - len(source.lstrip()), len(source.rstrip())
+    found = find_formulas(source)
+    if len(found) == 1 and found[0][:2] == (start, stop) and found[0].kind in ("inline", "display", "environment"):
+        return found[0]
+    return Formula(start, stop, "bare")
+
+
+def _check_texts(name: str, texts: Sequence[str]) -> None:
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"{name}[{i}] must be a str, not {type(text).__name__}")
 
 
 def _rebuild(arguments: dict[str, Any]) -> Typesetter:

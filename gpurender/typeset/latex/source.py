@@ -15,13 +15,13 @@ from gpurender.typeset.maths import Kind
 
 __all__ = ["RefusedError", "Source", "Style", "prepare"]
 
-Style = Literal["inline", "display", "table"]
+Style = Literal["inline", "display", "table", "document"]
 
 
 class Source(NamedTuple):
     """What an engine sets."""
 
-    tex: str  # printable ASCII and what is beyond it: one line, braces and environments closed
+    tex: str  # one line, braces and environments closed; a document as it is
     style: Style
     width: int = 0  # px: where lines may be broken; 0 for no breaks. A table's `\textwidth` whatever it is
 
@@ -68,11 +68,13 @@ def prepare(text: str, kind: Kind) -> Source:
     """
     if len(text) > LONGEST:
         raise RefusedError("limit", f"longer than {LONGEST} characters")
+    if kind == "document":
+        return Source(text, "document")
     style: Style = "inline" if kind in ("inline", "command") else "display"
     if kind in ("inline", "display"):
         size = 2 if text.startswith(("$$", "\\")) else 1
         text = text[size:-size]
-    elif kind == "environment":
+    elif kind in ("environment", "bare"):
         found = _ENVIRONMENT.match(text)
         if found and found[2] in TABLE_ENVIRONMENTS:
             style = "table"
