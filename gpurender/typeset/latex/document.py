@@ -1,0 +1,124 @@
+r"""LaTeX that draws beyond glyphs and rules: compiled to PDF by a TeX of its own, cropped, and rasterised by PDFium.
+
+Whole documents go this way, since their packages and definitions are their own, and formulas and tables with TikZ,
+rotation or PostScript specials. A picture costs a new process, some 0.2 s, and is thrown away with it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from gpurender.typeset.latex import limits
+from gpurender.typeset.latex.box import NO_CELLS, Box, Failure, Picture
+from gpurender.typeset.latex.sandbox import environment, sandboxed
+from gpurender.typeset.latex.source import Source
+
+__all__ = ["set_as_picture"]
+
+# Ink may hang over a box's edges by so much, pt.
+BLEED = 6
+_BEGIN = re.compile(r"\\begin\s*\{document\}")
+_SIZE = re.compile(r"gpr-size: (-?\d+) (-?\d+) (-?\d+)")
+_ERROR = re.compile(r"^! (.*)$", re.MULTILINE)
+
+_ITEM = r"""
+\begin{document}
+\makeatletter
+\setbox\z@\hbox{%%
+%s%%
+}
+\message{gpr-size: \number\wd\z@\space\number\ht\z@\space\number\dp\z@^^J}
+\hoffset\z@ \voffset\z@ \pdfhorigin=%dpt \pdfvorigin=\pdfhorigin
+\pdfpagewidth=\wd\z@ \advance\pdfpagewidth 2\pdfhorigin
+\pdfpageheight=\ht\z@ \advance\pdfpageheight \dp\z@ \advance\pdfpageheight 2\pdfvorigin
+\csname tex_shipout:D\endcsname\box\z@
+\end{document}
+"""
+
+
+def set_as_picture(source: Source, preamble: str, size: float) -> Box | Failure:
+    """A box that holds one picture, of a formula, a table or the first page of a document.
+
+    Args:
+        source: What to set.
+        preamble: What comes before the body of all that is no document.
+        size: px per 10 pt.
+    """
+    scale = size / 10
+    is_document = source.style == "document"
+    if is_document:
+        # Without the number of the page.
+        tex = _BEGIN.sub(lambda m: m[0] + r"\pagestyle{empty}\thispagestyle{empty}", source.tex, count=1)
+    else:
+        body = {"inline": "$%s$", "display": r"$\displaystyle %s$", "table": "%s"}[source.style] % source.tex
+        width = source.width / scale if source.width else 345
+        tex = preamble + rf"\textwidth={width:.3f}pt \hsize\textwidth \linewidth\textwidth" + _ITEM % (body, BLEED)
+    with tempfile.TemporaryDirectory(prefix="gpurender-tex-") as folder:
+        found = _compile(Path(folder), tex)
+        if isinstance(found, Failure):
+            return found
+        pixels = _rasterise((Path(folder) / "item.pdf").read_bytes(), scale)
+    if isinstance(pixels, Failure):
+        return pixels
+    rows, columns = pixels[..., 3].any(1).nonzero()[0], pixels[..., 3].any(0).nonzero()[0]
+    if not len(rows):
+        return Failure("error", "nothing of it is visible")
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+    sizes = _SIZE.search(found)
+    if sizes is None:
+        # A document is its ink, on the baseline.
+        width, height, depth, left, top = (right - left) * 64, (bottom - top) * 64, 0, 0, top - bottom
+    else:
+        width, height, depth = (round(int(part) / 65536 * scale * 64) for part in sizes.groups())
+        left -= round(BLEED * scale)
+        top -= round(BLEED * scale + height / 64)
+    ink = left, top, left + pixels.shape[1], top + pixels.shape[0]
+    nothing = np.empty((0, 9), np.int32), np.empty((0, 5), np.int32)
+    return Box(width, height, depth, *nothing, ink, NO_CELLS, (Picture(left, top, pixels),))
+
+
+def _compile(folder: Path, tex: str) -> str | Failure:
+    """Compile to `item.pdf`; returns what TeX said."""
+    (folder / "item.tex").write_text(tex, encoding="utf-8", errors="replace")
+    command = ["pdftex", "-fmt=latex", "-output-format=pdf", "-no-shell-escape", "-interaction=nonstopmode", "item.tex"]
+    try:
+        run = subprocess.run(
+            sandboxed(command),
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=limits.DOCUMENT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return Failure("limit", f"took more than {limits.DOCUMENT_SECONDS:.0f} s")
+    said = run.stdout.decode("utf-8", "replace")
+    error = _ERROR.search(said)
+    if error or not (folder / "item.pdf").is_file():
+        return Failure("error", error[1].strip() if error else "TeX made no page of it")
+    return said
+
+
+def _rasterise(pdf: bytes, scale: float) -> np.ndarray | Failure:
+    """The first page as RGBA [height, width, 4] uint8, colours not multiplied by alpha; `scale` is px per pt."""
+    import pypdfium2
+
+    with pypdfium2.PdfDocument(pdf) as document:
+        page = document[0]
+        # PDF counts in units of 1/72 in, TeX in units of 1/72.27 in.
+        factor = scale * 72.27 / 72
+        if max(page.get_size()) * factor > limits.LARGEST:
+            return Failure("limit", f"larger than {limits.LARGEST} px")
+        bitmap = page.render(
+            scale=factor,
+            fill_color=(255, 255, 255, 0),
+            rev_byteorder=True,
+            force_bitmap_format=pypdfium2.raw.FPDFBitmap_BGRA,
+        )
+        return np.array(bitmap.to_numpy())
