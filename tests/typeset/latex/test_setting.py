@@ -1,0 +1,126 @@
+"""Which engine sets LaTeX, what it is asked, and what is refused before it is asked."""
+
+import numpy as np
+import pytest
+
+from gpurender import Typesetter
+from gpurender.typeset.latex import pdftex, setting, ziamath
+from gpurender.typeset.latex.box import NO_CELLS, Box, EngineError, Failure
+from gpurender.typeset.latex.setting import LatexSetter
+
+NOTHING = np.empty((0, 9), np.int32), np.empty((0, 5), np.int32)
+
+
+def box(width=64, ink=(0, -1, 1, 0)):
+    return Box(width, 64, 0, *NOTHING, ink, NO_CELLS)
+
+
+class Recorder:
+    """Gives the same box for all, and keeps what it was asked."""
+
+    def __init__(self, made=None):
+        self.made = made or box()
+        self.asked = []
+        self.fonts = []
+        self.name = "recorder"
+
+    def __call__(self, sources):
+        self.asked.append([source.tex for source in sources])
+        return [self.made for _ in sources]
+
+    def start(self):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def engine():
+    return Recorder()
+
+
+@pytest.fixture
+def setter(engine):
+    made = LatexSetter("auto", 26.0, 700)
+    made._engine = engine
+    return made
+
+
+def test_each_formula_is_asked_for_once(setter, engine):
+    both = setter([("$x$", "inline"), ("$y$", "inline"), ("$x$", "inline")])
+    assert both[0] is both[2]
+    # The same source in another style is another formula.
+    setter([("$y$", "inline"), ("$$x$$", "display")])
+    assert engine.asked == [["x", "y"], ["x"]]
+
+
+def test_the_cache_starts_over_when_full(setter, engine, monkeypatch):
+    monkeypatch.setattr(setting, "BOXES", 3)
+    for n in range(10):
+        setter([(f"${n}$", "inline")])
+        assert len(setter._boxes) <= 4
+    setter([("$0$", "inline")])
+    assert engine.asked[-1] == ["0"]
+
+
+def test_what_is_refused_is_never_asked_for(setter, engine):
+    (failure,) = setter([(r"$\input{x}$", "inline")])
+    assert failure.kind == "denied"
+    assert "\\input" in failure.message
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [(box(width=64 * 20_000), "limit"), (box(ink=(0, -20_000, 1, 0)), "limit"), (box(ink=(5, 0, 5, 0)), "error")],
+)
+def test_a_box_that_no_page_can_hold_or_that_is_blank_is_a_failure(made, kind):
+    setter = LatexSetter("auto", 26.0, 700)
+    setter._engine = Recorder(made)
+    (failure,) = setter([("$x$", "inline")])
+    assert isinstance(failure, Failure)
+    assert failure.kind == kind
+
+
+def no_tex(*_):
+    raise EngineError("pdftex is not installed: apt-get install it")
+
+
+def test_auto_takes_ziamath_where_tex_does_not_work(monkeypatch):
+    monkeypatch.setattr(pdftex.PdfTeX, "start", no_tex)
+    setter = LatexSetter("auto", 26.0, 700)
+    assert isinstance(setter.engine, ziamath.Ziamath)
+    assert "apt-get" in setter.reason
+    assert Typesetter().latex == "ziamath"
+
+
+def test_a_named_engine_never_falls_back(monkeypatch):
+    monkeypatch.setattr(pdftex.PdfTeX, "start", no_tex)
+    with pytest.raises(EngineError, match="apt-get"):
+        _ = LatexSetter("pdftex", 26.0, 700).engine
+    assert LatexSetter("ziamath", 26.0, 700).engine.name == "ziamath"
+    with pytest.raises(EngineError, match="apt-get"):
+        Typesetter(latex="pdftex")("$x$")
+    # Where there is no LaTeX, none is needed.
+    assert len(Typesetter(latex="pdftex")("x")) == 1
+
+
+def test_a_table_without_tex_is_its_source_and_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(pdftex.PdfTeX, "start", no_tex)
+    (found,) = Typesetter()("\\begin{tabular}{c} a \\end{tabular}").diagnostics
+    assert found.kind == "formula"
+    assert "apt-get install" in found.message
+
+
+@pytest.mark.parametrize("options", [{"latex": "tex"}, {"display": "right"}, {"math_size": 0}])
+def test_wrong_options_are_named(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        Typesetter(**options)
+
+
+def test_set_tex_needs_an_engine():
+    with pytest.raises(ValueError, match="off"):
+        Typesetter(latex="off").set_tex("x")
+    with pytest.raises(TypeError, match=r"sources\[1\]"):
+        Typesetter().set_tex(["x", 5])
