@@ -15,9 +15,13 @@ __all__ = [
     "ENVIRONMENTS",
     "ITEMS",
     "LARGEST",
+    "LENGTHS",
     "LONGEST",
+    "NESTING",
+    "ROW",
     "SECONDS",
     "TABLE_ENVIRONMENTS",
+    "VISITS",
 ]
 
 LONGEST = 20_000  # characters of one source
@@ -66,3 +70,9 @@ ENVIRONMENTS = TABLE_ENVIRONMENTS | frozenset(
     vsmallmatrix Vsmallmatrix split subarray threeparttable tablenotes Vmatrix vmatrix
     """.split()  # noqa: SIM905
 )
+
+# Of the ziamath engine, which sets an element once for each group round it, and stretches a brace piece by piece.
+VISITS = 20_000  # elements by the groups they are in
+LENGTHS = 4096  # px in sum, or so
+ROW = 2000  # elements side by side
+NESTING = 60  # groups within groups

@@ -58,7 +58,7 @@ def test_prepare(text, kind, tex, style):
         (r"\begin{input}", "input"),
         (r"\begin {gdef}", "gdef"),
         (r"\begin\x", r"\begin"),
-        (r"\begin{a\x}", "a\\x"),
+        (r"\begin{a\x}", "environment"),
         ("^^5cinput", "^^"),
         ("a\x00b", "U+0000"),
         ("a\x7fb", "U+007F"),

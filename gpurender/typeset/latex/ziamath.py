@@ -1,0 +1,253 @@
+"""Boxes from ziamath's node trees: formulas where only pip is, in Latin Modern Math, else the STIX that it carries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from PIL import ImageColor
+
+from gpurender.typeset.fonts import FontFace, Outlines, find_font
+from gpurender.typeset.latex.box import FOREGROUND, Box, EngineError, Failure, make_boxes
+from gpurender.typeset.latex.limits import LARGEST, LONGEST
+from gpurender.typeset.latex.mathml import TooLargeError, to_mathml
+from gpurender.typeset.latex.nodes import load_library
+from gpurender.typeset.latex.plain import UnsettableError
+from gpurender.typeset.latex.source import RefusedError, Source, check
+from gpurender.typeset.layout import FontKey
+
+__all__ = ["Ziamath"]
+
+_INSTALL = "apt-get install -y --no-install-recommends texlive-latex-recommended texlive-latex-extra lmodern"
+# xcolor's, where they differ from those of CSS.
+_COLORS = {"brown": 0xBF8040, "darkgray": 0x404040, "gray": 0x808080, "green": 0x00FF00, "lightgray": 0xBFBFBF}
+_COLORS |= {"lime": 0xBFFF00, "olive": 0x808000, "orange": 0xFF8000, "pink": 0xFFBFBF, "purple": 0xBF0040}
+_COLORS |= {"teal": 0x008080, "violet": 0x800080, "magenta": 0xFF00FF, "cyan": 0x00FFFF}
+
+
+class _Root:
+    """What a formula's first node has for a parent."""
+
+    mtag = "math"
+
+    def __init__(self, font: Any, size: float, style: Any) -> None:
+        self.font, self.size, self.style = font, size, style
+        self.parent = self
+
+
+class _Drawing:
+    """Glyphs and rules of one formula, as its tree is walked. Lengths in px, y downwards."""
+
+    def __init__(self, engine: Ziamath, library: Any) -> None:
+        self.engine, self.library = engine, library
+        self.glyphs: list[tuple[int, int, int, int, int, int, int, int, int]] = []
+        self.rules: list[tuple[int, int, int, int, int]] = []
+        self.top, self.bottom = 0.0, 0.0
+
+    def node(self, node: Any, x: float, y: float, parent: Any, hidden: bool, counts: bool) -> None:
+        """Draw a node of the tree and what is below it.
+
+        Args:
+            node: A node, or a glyph or line that one owns.
+            x: Where it is.
+            y: Where it is.
+            parent: The node that it is in.
+            hidden: It takes room, but is not drawn.
+            counts: Its height and depth are the formula's.
+        """
+        kinds = self.library.drawable
+        if isinstance(node, kinds.Glyph):
+            self._extend(y - node.bbox.ymax, y - node.bbox.ymin, counts)
+            if node.glyph.index == 0 and node.char not in " \xa0\u2009\u2006":
+                raise UnsettableError(f"the font has no glyph for {node.char!r} (U+{ord(node.char):04X})")
+            if not hidden and node.glyph.index:
+                self._glyph(node, x, y, _color(parent.style.mathcolor))
+        elif isinstance(node, kinds.HLine):
+            if node.lw > 0 and node.length > 0:
+                self._extend(y, y + node.lw, counts)
+                if parent.mtag in ("msqrt", "mroot"):
+                    # The sign that it continues stands on a whole row.
+                    sign = parent.nodexy[-3][1] + y - parent.nodexy[-1][1]
+                    y += round(sign) - sign
+                self._bar(x, y, node.length, node.lw, parent, hidden)
+        elif isinstance(node, kinds.Box) and not node.cornerradius:
+            half = node.lw / 2
+            self._extend(y - node.height - half, y + half, counts)
+            for top in (y - node.height - half, y - half):
+                self._bar(x - half, top, node.width + node.lw, node.lw, parent, hidden)
+            for left in (x - half, x + node.width - half):
+                self._post(left, y - node.height, y, node.lw, parent, hidden)
+        elif isinstance(node, kinds.Drawable) and not hasattr(node, "nodexy"):
+            raise UnsettableError(f"{type(node).__name__.lower()}s, as of \\cancel, need pdfTeX")
+        else:
+            self._row(node, x, y, parent, hidden, counts)
+
+    def _row(self, node: Any, x: float, y: float, parent: Any, hidden: bool, counts: bool) -> None:
+        hidden = hidden or node.mtag == "mphantom"
+        background = node.style.mathbackground
+        if background not in ("none", None, parent.style.mathbackground) and not hidden:
+            color = _color(background)
+            box = (x + node.bbox.xmin, y - node.bbox.ymax, x + node.bbox.xmax, y - node.bbox.ymin)
+            self.rules.append((*(round(64 * side) for side in box), color))
+        if node.mtag in ("mspace", "mpadded") and counts and {"height", "depth"} & set(node.element.keys()):
+            self._extend(y - node.bbox.ymax, y - node.bbox.ymin, True)
+            counts = False
+        for (left, down), child in zip(node.nodexy, node.nodes, strict=True):
+            self.node(child, x + left, y + down, node, hidden, counts)
+
+    def _extend(self, top: float, bottom: float, counts: bool) -> None:
+        if counts:
+            self.top, self.bottom = min(self.top, top), max(self.bottom, bottom)
+
+    def _glyph(self, node: Any, x: float, y: float, color: int) -> None:
+        font = self.engine.number(node.size)
+        scale = node.size / node.glyph.font.info.layout.unitsperem
+        if not isinstance(node.glyph, self.library.mathtable.AssembledGlyph):
+            self.glyphs.append((font, node.glyph.index, round(64 * x), round(64 * y), color, 0, 0, 0, 0))
+            return
+        for part, offset in zip(node.glyph.glyphs, node.glyph.offsets, strict=True):
+            left, base = (x, y - offset * scale) if node.glyph.vert else (x + offset * scale, y)
+            self.glyphs.append((font, part.index, round(64 * left), round(64 * base), color, 0, 0, 0, 0))
+
+    def _bar(self, left: float, top: float, length: float, thickness: float, parent: Any, hidden: bool) -> None:
+        rows = max(1, round(thickness))
+        first = round(top + (thickness - rows) / 2)
+        if not hidden:
+            color = _color(parent.style.mathcolor)
+            self.rules.append((round(64 * left), 64 * first, round(64 * (left + length)), 64 * (first + rows), color))
+
+    def _post(self, left: float, top: float, bottom: float, thickness: float, parent: Any, hidden: bool) -> None:
+        columns = max(1, round(thickness))
+        first = round(left + (thickness - columns) / 2)
+        if not hidden:
+            color = _color(parent.style.mathcolor)
+            self.rules.append((64 * first, 64 * round(top), 64 * (first + columns), 64 * round(bottom), color))
+
+
+def _color(name: str) -> int:
+    if name == "":
+        return FOREGROUND
+    if name in _COLORS:
+        return _COLORS[name]
+    try:
+        red, green, blue = ImageColor.getrgb(name)[:3]
+    except ValueError:
+        raise UnsettableError(f"the colour {name!r} is not known") from None
+    return red << 16 | green << 8 | blue
+
+
+class Ziamath:
+    """The engine at one size.
+
+    Attributes:
+        name: As in `latex="ziamath"`.
+        size: px per em.
+        fonts: The one font at the sizes that formulas have used.
+    """
+
+    name = "ziamath"
+
+    def __init__(self, size: float) -> None:
+        self.size = float(size)
+        self.fonts: list[Outlines] = []
+        self._numbers: dict[float, int] = {}
+        self._face: FontFace | None = None
+        self._font: Any = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Ziamath], tuple[float]]:
+        return type(self), (self.size,)
+
+    def __call__(self, sources: Sequence[Source]) -> list[Box | Failure]:
+        """A box, or why not, for each source.
+
+        Raises:
+            EngineError: ziamath is not installed, or its font cannot be read.
+        """
+        with self._lock:
+            self._start()
+            set_ = [self._set(source) for source in sources]
+        drawings = [(drawing, width) for drawing, width in set_ if isinstance(drawing, _Drawing)]
+        boxes = iter(self._boxes(drawings))
+        return [drawing if isinstance(drawing, Failure) else next(boxes) for drawing, _ in set_]
+
+    def close(self) -> None:
+        """Give the font back; that of the boxes stays."""
+        with self._lock:
+            self._font = None
+
+    def number(self, size: float) -> int:
+        """Where among the fonts the one of a size is."""
+        assert self._face is not None
+        # As FreeType takes sizes.
+        size = round(64 * size) / 64
+        if size not in self._numbers:
+            self.fonts.append(Outlines(FontKey(self._face.file, self._face.face_index, size)))
+            self._numbers[size] = len(self.fonts) - 1
+        return self._numbers[size]
+
+    def _start(self) -> None:
+        library = load_library()
+        if self._face is None:
+            try:
+                self._face = find_font("Latin Modern Math")
+            except ValueError:
+                self._face = find_font(str(library.folder / "fonts" / "STIXTwoMath-Regular.ttf"))
+        if self._font is None:
+            try:
+                self._font = library.mathfont.MathFont(self._face.file, self.size)
+            except Exception as error:
+                raise EngineError(f"ziamath cannot read {self._face.file!r}: {error}") from error
+
+    def _set(self, source: Source) -> tuple[_Drawing | Failure, int]:
+        """A formula's glyphs and rules, and its width."""
+        if source.style == "table":
+            return Failure("error", f"tables need pdfTeX: {_INSTALL}"), 0
+        if len(source.tex) > LONGEST:
+            return Failure("limit", f"longer than {LONGEST} characters"), 0
+        try:
+            check(source.tex)
+            return self._draw(source)
+        except RefusedError as error:
+            return Failure(error.kind, str(error)), 0
+        except TooLargeError as error:
+            return Failure("limit", str(error)), 0
+        except UnsettableError as error:
+            return Failure("error", str(error)), 0
+        except RecursionError:
+            return Failure("limit", "too many groups within groups"), 0
+        except Exception as error:
+            # Whatever latex2mathml and ziamath say of what is no formula; most of them have only a name.
+            return Failure("error", f"{type(error).__name__}: {error}".removesuffix(": ")), 0
+
+    def _draw(self, source: Source) -> tuple[_Drawing | Failure, int]:
+        library = load_library()
+        is_display = source.style == "display"
+        tree = to_mathml(source.tex, is_display)
+        # A text that failed half way leaves it in the wrong language.
+        self._font.language("math", "")
+        style = library.styles.MathStyle(displaystyle=is_display, mathcolor="")
+        root = _Root(self._font, self.size, style)
+        node = library.row(tree, root)
+        drawing = _Drawing(self, library)
+        drawing.node(node, 0.0, 0.0, root, False, True)
+        width = max(0.0, node.xadvance())
+        if max(width, drawing.bottom - drawing.top) > LARGEST:
+            return Failure("limit", f"larger than {LARGEST} px"), 0
+        return drawing, round(64 * width)
+
+    def _boxes(self, drawings: list[tuple[_Drawing, int]]) -> list[Box]:
+        metrics = [(width, round(-64 * drawing.top), round(64 * drawing.bottom)) for drawing, width in drawings]
+        glyphs = [glyph for drawing, _ in drawings for glyph in drawing.glyphs]
+        rules = [rule for drawing, _ in drawings for rule in drawing.rules]
+        return make_boxes(
+            self.fonts,
+            np.array(metrics, np.int64).reshape(-1, 3),
+            np.array(glyphs, np.int32).reshape(-1, 9),
+            np.array([0, *accumulate(len(drawing.glyphs) for drawing, _ in drawings)], np.int64),
+            np.array(rules, np.int32).reshape(-1, 5),
+            np.array([0, *accumulate(len(drawing.rules) for drawing, _ in drawings)], np.int64),
+        )
