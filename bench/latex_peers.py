@@ -52,8 +52,8 @@ require('readline').createInterface({input: process.stdin}).on('line', line => {
 @contextmanager
 def node(module: str) -> Iterator[Setter]:
     """KaTeX or MathJax in a Node.js process that stays."""
-    command = shutil.which("node")
-    if command is None or not (_MODULES / module).is_dir():
+    command = shutil.which("node") or ""
+    if not command or not (_MODULES / module).is_dir():
         pytest.skip(f"needs Node.js and {module}: npm install --prefix bench --no-save katex mathjax-full")
     with subprocess.Popen(
         [command, "-e", _SERVERS[module] + _LOOP],
@@ -118,8 +118,8 @@ def pdflatex(tables: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for table in tables:
             (Path(folder) / "t.tex").write_text(_DOCUMENT % table, encoding="utf-8")
-            command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
-            if subprocess.run(command, cwd=folder, capture_output=True).returncode == 0:
+            compile_ = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+            if subprocess.run(compile_, cwd=folder, capture_output=True).returncode == 0:
                 subprocess.run(["pdftoppm", "-r", "300", "-png", "t.pdf", "t"], cwd=folder, check=True)
                 count += 1
     return count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import uharfbuzz
@@ -13,7 +13,7 @@ import uharfbuzz
 from gpurender.typeset.layout import Layout
 
 if TYPE_CHECKING:
-    from gpurender.typeset.fonts import Font
+    from gpurender.typeset.fonts import Font, Outlines
 
 __all__ = ["ColorPainter", "with_pictures"]
 
@@ -66,7 +66,7 @@ class ColorPainter:
         return np.asarray(colors.convert("RGBA")), found.x_origin, found.y_origin + found.height
 
 
-def with_pictures(layout: Layout, fonts: Sequence[Font]) -> Layout:
+def with_pictures(layout: Layout, fonts: Sequence[Outlines]) -> Layout:
     """The layout with pictures in place of the glyphs of colour fonts; `fonts` are those of the layout, in order."""
     is_color = np.array([font.is_color for font in fonts])[layout.glyph_fonts]
     if not is_color.any():
@@ -75,7 +75,8 @@ def with_pictures(layout: Layout, fonts: Sequence[Font]) -> Layout:
     boxes = np.empty((len(glyphs), 4), np.int32)
     pixels = []
     for i, g in enumerate(glyphs.tolist()):
-        picture, left, top = fonts[layout.glyph_fonts[g]].picture(int(layout.glyph_ids[g]))
+        font = cast("Font", fonts[layout.glyph_fonts[g]])
+        picture, left, top = font.picture(int(layout.glyph_ids[g]))
         x, y = ((layout.glyph_xy[g] + 32) >> 6).tolist()
         boxes[i] = x + left, y - top, picture.shape[1], picture.shape[0]
         pixels.append(picture.reshape(-1, 4))

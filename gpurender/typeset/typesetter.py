@@ -11,7 +11,7 @@ import numpy as np
 
 from gpurender.typeset.emoji import with_pictures
 from gpurender.typeset.fallback import NONE, FontStack
-from gpurender.typeset.fonts import Font, find_font
+from gpurender.typeset.fonts import Font, Outlines, find_font
 from gpurender.typeset.harfbuzz import language_pointer
 from gpurender.typeset.insets import NOTHING, STAND_IN, Inset, Insets, collect, with_more_pictures
 from gpurender.typeset.latex.box import Failure
@@ -210,7 +210,7 @@ class Typesetter:
     def _set(self, texts: Sequence[str], formulas: list[tuple[int, Formula]]) -> Layout:
         starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-        insets, notices = NOTHING, []
+        insets, notices = NOTHING, list[Diagnostic]()
         if formulas:
             insets, notices = self._inset(texts, starts, formulas)
             codes = codes.copy()
@@ -219,9 +219,10 @@ class Typesetter:
         runs = self._analyzer(texts, codes, starts, insets)
         tokens = self._cache.tokenize(codes, starts, runs.keys)
         outlines = self._latex.engine.fonts if insets.boxes else []
+        fonts: list[Outlines] = [*self.stack.fonts, *outlines]
         layout, notes, places = set_pages(tokens, runs, starts, self._cache, self._style, insets, outlines)
         if len(layout.fonts) > 1:
-            layout = with_own_fonts(with_pictures(layout, [*self.stack.fonts, *outlines]))
+            layout = with_own_fonts(with_pictures(layout, fonts))
         elif not len(layout.glyph_ids):
             layout.fonts = ()
         layout = with_more_pictures(layout, places, insets.boxes)
@@ -267,7 +268,7 @@ class Typesetter:
     def font_names(self, layout: Layout, pages: range) -> list[str]:
         """The names of the fonts that some successive pages of one of its layouts are set in; of emoji too."""
         outlines = [] if self._latex.choice == "off" else self._latex.engine.fonts
-        names = {font.key: font.name for font in (*self.stack.fonts, *outlines)}
+        names = {font.key: font.name for font in [*self.stack.fonts, *outlines]}
         glyphs = slice(int(layout.glyph_offsets[pages.start]), int(layout.glyph_offsets[pages.stop]))
         if len(layout.fonts) == 1:
             used = [0] if glyphs.start < glyphs.stop else []

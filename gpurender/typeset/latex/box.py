@@ -126,9 +126,8 @@ def make_boxes(
         glyphs[mine, XMIN:] = fonts[number].ink(glyphs[mine, ID])
     ink = _find_ink(glyphs, glyph_offsets, rules, rule_offsets)
     bounds, rule_bounds = glyph_offsets.tolist(), rule_offsets.tolist()
-    return [
-        Box(
-            *size, glyphs[bounds[b] : bounds[b + 1]], rules[rule_bounds[b] : rule_bounds[b + 1]], tuple(where), NO_CELLS
-        )
-        for b, (size, where) in enumerate(zip(metrics.tolist(), ink.tolist(), strict=True))
-    ]
+    boxes = []
+    for b, ((width, height, depth), where) in enumerate(zip(metrics.tolist(), ink.tolist(), strict=True)):
+        mine, its_rules = slice(bounds[b], bounds[b + 1]), slice(rule_bounds[b], rule_bounds[b + 1])
+        boxes.append(Box(width, height, depth, glyphs[mine], rules[its_rules], tuple(where), NO_CELLS))
+    return boxes

@@ -65,7 +65,7 @@ def set_as_picture(source: Source, preamble: str, size: float) -> Box | Failure:
         pixels = _rasterise((Path(folder) / "item.pdf").read_bytes(), scale)
     if isinstance(pixels, Failure):
         return pixels
-    rows, columns = pixels[..., 3].any(1).nonzero()[0], pixels[..., 3].any(0).nonzero()[0]
+    rows, columns = (np.flatnonzero(pixels[..., 3].any(axis)) for axis in (1, 0))
     if not len(rows):
         return Failure("error", "nothing of it is visible")
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
