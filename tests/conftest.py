@@ -19,18 +19,23 @@ hypothesis.settings.load_profile("gpurender")
 DATA = Path(os.environ.get("GPURENDER_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+def _rows(name):
+    path = DATA / f"{name}.jsonl"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing; set GPURENDER_DATA to a folder of prompt files")
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
 @pytest.fixture(scope="session")
 def prompts():
     """`prompts(name)`: the first user turns of a file of real prompts; skips where the file is missing."""
+    return lambda name: [row["messages"][0]["content"] for row in _rows(name)]
 
-    def load(name):
-        path = DATA / f"{name}.jsonl"
-        if not path.is_file():
-            pytest.skip(f"{path} is missing; set GPURENDER_DATA to a folder of prompt files")
-        lines = path.read_bytes().splitlines()
-        return [json.loads(line)["messages"][0]["content"] for line in lines]
 
-    return load
+@pytest.fixture(scope="session")
+def pieces():
+    """`pieces(name)`: the LaTeX of a file of real formulas or tables; skips where the file is missing."""
+    return lambda name: [row["tex"] for row in _rows(name)]
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,9 @@ class Box(NamedTuple):
 class Failure(NamedTuple):
     """Why there is no box."""
 
-    kind: str  # "denied": refused unread; "limit": too long, slow or large; "error": the engine cannot set it
+    # "denied": refused unread; "limit": too long, slow or large; "error": the engine cannot set it; "picture": it draws
+    # beyond glyphs and rules.
+    kind: str
     message: str
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gpurender.typeset.latex import limits
 from gpurender.typeset.latex.box import NO_CELLS, Box, Failure, Picture
+from gpurender.typeset.latex.preamble import PREAMBLE
 from gpurender.typeset.latex.sandbox import environment, sandboxed
 from gpurender.typeset.latex.source import Source
 
@@ -41,12 +42,11 @@ _ITEM = r"""
 """
 
 
-def set_as_picture(source: Source, preamble: str, size: float) -> Box | Failure:
+def set_as_picture(source: Source, size: float) -> Box | Failure:
     """A box that holds one picture, of a formula, a table or the first page of a document.
 
     Args:
         source: What to set.
-        preamble: What comes before the body of all that is no document.
         size: px per 10 pt.
     """
     scale = size / 10
@@ -57,7 +57,7 @@ def set_as_picture(source: Source, preamble: str, size: float) -> Box | Failure:
     else:
         body = {"inline": "$%s$", "display": r"$\displaystyle %s$", "table": "%s"}[source.style] % source.tex
         width = source.width / scale if source.width else 345
-        tex = preamble + rf"\textwidth={width:.3f}pt \hsize\textwidth \linewidth\textwidth" + _ITEM % (body, BLEED)
+        tex = PREAMBLE + rf"\textwidth={width:.3f}pt \hsize\textwidth \linewidth\textwidth" + _ITEM % (body, BLEED)
     with tempfile.TemporaryDirectory(prefix="gpurender-tex-") as folder:
         found = _compile(Path(folder), tex)
         if isinstance(found, Failure):

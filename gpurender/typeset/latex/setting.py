@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from gpurender.typeset.latex.box import Box, Engine, EngineError, Failure
+from gpurender.typeset.latex.document import set_as_picture
 from gpurender.typeset.latex.limits import LARGEST
-from gpurender.typeset.latex.source import RefusedError, prepare
+from gpurender.typeset.latex.source import RefusedError, Source, prepare
 from gpurender.typeset.maths import Kind
 
 __all__ = ["ENGINES", "EngineName", "LatexSetter"]
@@ -90,10 +91,18 @@ class LatexSetter:
                 except RefusedError as error:
                     self._boxes[text, kind] = Failure(error.kind, str(error))
         if asked:
-            for key, box in zip(asked, self.engine(list(asked.values())), strict=True):
+            for key, box in zip(asked, self._set(list(asked.values())), strict=True):
                 self._boxes[key] = box = _checked(box, asked[key].style == "table")
                 self._rows += 0 if isinstance(box, Failure) else len(box.glyphs) + len(box.rules) + len(box.cells)
         return [self._boxes[formula] for formula in formulas]
+
+    def _set(self, sources: list[Source]) -> list[Box | Failure]:
+        boxes = self.engine(sources)
+        if self.engine.name == "pdftex":
+            for i, (source, box) in enumerate(zip(sources, boxes, strict=True)):
+                if isinstance(box, Failure) and box.kind == "picture":
+                    boxes[i] = set_as_picture(source, self.size)
+        return boxes
 
 
 def _checked(box: Box | Failure, is_table: bool) -> Box | Failure:

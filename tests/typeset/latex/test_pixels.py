@@ -1,0 +1,148 @@
+"""Formulas and tables as we paint them, beside what TeX's own tool chain draws; and engine beside engine."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from gpurender.bench.texts import FORMULAS, TABLE
+from gpurender.typeset.latex.preamble import PREAMBLE
+from PIL import Image
+
+from gpurender import Renderer, Typesetter
+from gpurender.typeset.latex.box import Box
+from gpurender.typeset.latex.setting import LatexSetter
+from gpurender.typeset.latex.source import prepare
+
+INSTALL = "apt-get install -y --no-install-recommends dvipng"
+DPI = 188  # dvipng takes whole numbers
+SIZE = DPI / 7.227  # px per 10 pt: 26.01
+MARGIN = 4
+
+_BODIES = {"inline": "$%s$", "display": r"$\displaystyle{%s}$", "table": "%s"}
+WIDTH = 752
+WRITTEN = (
+    *FORMULAS,
+    r"\overline{AB} \parallel \overrightarrow{CD}, \quad \widehat{xyz} \ne \vec{v}",
+    r"\left\lfloor \frac{\frac{a}{b}}{\frac{c}{d}} \right\rfloor + \binom{n}{k}",
+    r"\boxed{\sqrt[3]{\frac{1 + \sqrt{5}}{2}}}",
+    r"\begin{pmatrix} 1 & 0 \\ 0 & 1 \end{pmatrix} \begin{bmatrix} x \\ y \end{bmatrix}",
+    r"\begin{array}{|c|r|} \hline 1 & 200 \\ \hline 30 & 4 \\ \hline \end{array}",
+    r"\mathcal{L}(\mathbf{w}) = \mathbb{E}\left[ \| \mathsf{y} - \mathfrak{f} \|^2 \right]",
+    r"\textcolor{red}{x} + \underbrace{a + b}_{\text{two terms}}",
+    r"\prod_{i \in I} \bigcup_{j=1}^\infty \bigl( A_{ij} \cap B \bigr)",
+)
+
+
+def dvipng(sources, folder):
+    """The ink of each source, [height, width] uint8, 255 for paper."""
+    for command in ("pdftex", "dvipng"):
+        if shutil.which(command) is None:
+            pytest.skip(f"needs {command}: {INSTALL}")
+    length = f"{WIDTH * 72.27 / DPI:.4f}pt"
+    items = [
+        rf"\setbox0\hbox{{{_BODIES[source.style] % source.tex}}}"
+        r"\csname tex_shipout:D\endcsname\vbox{\kern20pt\hbox{\kern20pt\box0\kern20pt}\kern20pt}"
+        for source in sources
+    ]
+    head = PREAMBLE + rf"\begin{{document}}\hoffset0pt\voffset0pt\hsize{length}\textwidth\hsize\linewidth\hsize"
+    (folder / "t.tex").write_text("\n".join([head, *items, r"\end{document}"]), encoding="utf-8")
+    command = ["pdftex", "-fmt=latex", "-output-format=dvi", "-interaction=nonstopmode", "t.tex"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    command = ["dvipng", "-D", str(DPI), "-T", "tight", "-bg", "White", "-q", "-z", "0", "-o", "p%d.png", "t.dvi"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    return [np.asarray(Image.open(folder / f"p{n + 1}.png").convert("L")) for n in range(len(sources))]
+
+
+def differences(ours, theirs):
+    """How far two pictures are apart: ink further than a pixel from the other's, in shares of all; mean difference.
+
+    They are laid over each other where that is least, within two pixels either way: dvipng rounds places to whole
+    pixels, so that the first column of ink may be another.
+    """
+    height, width = (max(ours.shape[i], theirs.shape[i]) + 2 * MARGIN for i in (0, 1))
+    here = _padded(255 - ours.astype(int), height, width, MARGIN, MARGIN)
+    best = None
+    for dy in range(-2, 3):
+        for dx in range(-2, 3):
+            there = _padded(255 - theirs.astype(int), height, width, MARGIN + dy, MARGIN + dx)
+            apart = np.abs(here - there).mean()
+            if best is None or apart < best[0]:
+                best = apart, there
+    there = best[1]
+    near_here, near_there = _spread(here), _spread(there)
+    strong = 160
+    stray = ((here > strong) & (near_there < 64)).sum() + ((there > strong) & (near_here < 64)).sum()
+    return stray / max(1, (there > strong).sum()), best[0] / 255
+
+
+def _padded(ink, height, width, top, left):
+    page = np.zeros((height, width), int)
+    rows, columns = min(ink.shape[0], height - top), min(ink.shape[1], width - left)
+    page[top : top + rows, left : left + columns] = ink[:rows, :columns]
+    return page
+
+
+def _spread(ink):
+    """Of each pixel the darkest of the nine around it."""
+    padded = np.pad(ink, 1)
+    height, width = ink.shape
+    return np.max([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0)
+
+
+def compare(sources, folder):
+    """Of each LaTeX source that is set: its picture and TeX's, and how far they are apart."""
+    typesetter = Typesetter(latex="pdftex", math_size=SIZE, margin=0, width=WIDTH)
+    # As wide as it is on both sides.
+    typesetter._latex.width = 0
+    layout = typesetter.set_tex(sources)
+    failed = {d.page for d in layout.diagnostics}
+    kept = [n for n in range(len(sources)) if n not in failed]
+    prepared = [prepare(sources[n], "bare") for n in kept]
+    pages = Renderer()(layout.select(kept)).to_numpy()
+    theirs = dvipng(prepared, folder)
+    return [
+        (n, page[0], their, *differences(page[0], their)) for n, page, their in zip(kept, pages, theirs, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["formulas", "table"])
+def test_what_is_written_here_equals_tex_own_pages(tmp_path, kind):
+    sources = list(WRITTEN) if kind == "formulas" else [TABLE]
+    found = compare(sources, tmp_path)
+    assert len(found) == len(sources)
+    for n, ours, theirs, stray, mean in found:
+        assert np.abs(np.subtract(ours.shape, theirs.shape)).max() <= 2, sources[n]
+        assert stray < 0.005, sources[n]
+        assert mean < 0.05, sources[n]
+
+
+def test_real_formulas_equal_tex_own_pages(tmp_path, pieces):
+    sources = pieces("formulas")
+    found = compare(sources, tmp_path)
+    assert len(found) >= 0.995 * len(sources)
+    shapes = [np.abs(np.subtract(ours.shape, theirs.shape)).max() for _, ours, theirs, _, _ in found]
+    assert np.mean(np.array(shapes) <= 2) > 0.99
+    stray, mean = np.array([pair[3:] for pair in found]).T
+    assert np.mean(stray < 0.005) > 0.99
+    assert mean.mean() < 0.03
+
+
+def test_real_tables_equal_tex_own_pages(tmp_path, pieces):
+    sources = pieces("tables")
+    found = compare(sources, tmp_path)
+    # All but one with a diagonal, which is a picture.
+    assert len(found) >= len(sources) - 1
+    for n, ours, theirs, stray, mean in found:
+        assert np.abs(np.subtract(ours.shape, theirs.shape)).max() <= 3, sources[n]
+        assert stray < 0.01, sources[n]
+        assert mean < 0.05, sources[n]
+
+
+def test_the_engines_agree_in_width(pieces):
+    rows = pieces("formulas")[::10]
+    formulas = [(f"$${tex}$$", "display") for tex in rows]
+    ours, theirs = (LatexSetter(name, SIZE, 0)(formulas) for name in ("pdftex", "ziamath"))
+    ratios = [b.width / a.width for a, b in zip(ours, theirs, strict=True) if isinstance(a, Box) and isinstance(b, Box)]
+    assert len(ratios) > 0.95 * len(rows)
+    assert np.mean(np.abs(np.array(ratios) - 1) < 0.1) >= 0.95
