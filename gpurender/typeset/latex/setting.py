@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from gpurender.typeset.latex.box import Box, Engine, EngineError, Failure
 from gpurender.typeset.latex.document import set_as_picture
 from gpurender.typeset.latex.limits import LARGEST
+from gpurender.typeset.latex.sandbox import INSTALL
 from gpurender.typeset.latex.source import RefusedError, Source, prepare
 from gpurender.typeset.maths import Kind
 
@@ -60,7 +61,7 @@ class LatexSetter:
 
             pdftex = PdfTeX(self.size)
             try:
-                pdftex.start()
+                pdftex.check()
             except EngineError as error:
                 if self.choice == "pdftex":
                     raise
@@ -97,12 +98,21 @@ class LatexSetter:
         return [self._boxes[formula] for formula in formulas]
 
     def _set(self, sources: list[Source]) -> list[Box | Failure]:
-        boxes = self.engine(sources)
-        if self.engine.name == "pdftex":
-            for i, (source, box) in enumerate(zip(sources, boxes, strict=True)):
-                if isinstance(box, Failure) and box.kind == "picture":
-                    boxes[i] = set_as_picture(source, self.size)
-        return boxes
+        """Set sources by the engine; documents, and what it says draws beyond glyphs and rules, as pictures."""
+        has_tex = self.engine.name == "pdftex"
+        beyond = set_as_picture if has_tex else _no_tex
+        boxes = iter(self.engine([source for source in sources if source.style != "document"]))
+        found = []
+        for source in sources:
+            box = beyond(source, self.size) if source.style == "document" else next(boxes)
+            if has_tex and isinstance(box, Failure) and box.kind == "picture":
+                box = set_as_picture(source, self.size)
+            found.append(box)
+        return found
+
+
+def _no_tex(source: Source, size: float) -> Failure:
+    return Failure("error", f"a document needs pdfTeX: {INSTALL}")
 
 
 def _checked(box: Box | Failure, is_table: bool) -> Box | Failure:

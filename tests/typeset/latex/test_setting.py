@@ -88,7 +88,7 @@ def no_tex(*_):
 
 
 def test_auto_takes_ziamath_where_tex_does_not_work(monkeypatch):
-    monkeypatch.setattr(pdftex.PdfTeX, "start", no_tex)
+    monkeypatch.setattr(pdftex.PdfTeX, "check", no_tex)
     setter = LatexSetter("auto", 26.0, 700)
     assert isinstance(setter.engine, ziamath.Ziamath)
     assert "apt-get" in setter.reason
@@ -96,7 +96,7 @@ def test_auto_takes_ziamath_where_tex_does_not_work(monkeypatch):
 
 
 def test_a_named_engine_never_falls_back(monkeypatch):
-    monkeypatch.setattr(pdftex.PdfTeX, "start", no_tex)
+    monkeypatch.setattr(pdftex.PdfTeX, "check", no_tex)
     with pytest.raises(EngineError, match="apt-get"):
         _ = LatexSetter("pdftex", 26.0, 700).engine
     assert LatexSetter("ziamath", 26.0, 700).engine.name == "ziamath"
@@ -107,7 +107,7 @@ def test_a_named_engine_never_falls_back(monkeypatch):
 
 
 def test_a_table_without_tex_is_its_source_and_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(pdftex.PdfTeX, "start", no_tex)
+    monkeypatch.setattr(pdftex.PdfTeX, "check", no_tex)
     (found,) = Typesetter()("\\begin{tabular}{c} a \\end{tabular}").diagnostics
     assert found.kind == "formula"
     assert "apt-get install" in found.message

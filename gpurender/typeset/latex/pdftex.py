@@ -1,0 +1,214 @@
+"""The pdfTeX engine: batches of items set by a server, and what is done about the one that harms it.
+
+TeX is a programming language, so an item may hang, end or change its server. Each batch ends in a sentinel formula, which
+must look as it did on a fresh server. If anything goes wrong nothing of that server is used: what was in its batch is set
+again on a new one, less the culprit, which is found by the marks that TeX leaves after each item, or else by halving.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from gpurender.typeset.fonts import Outlines
+from gpurender.typeset.latex.assemble import Assembler
+from gpurender.typeset.latex.box import Box, Failure
+from gpurender.typeset.latex.limits import ITEMS, LARGEST, LONGEST, SECONDS
+from gpurender.typeset.latex.server import Outcome, Server
+from gpurender.typeset.latex.source import Source
+
+__all__ = ["PdfTeX"]
+
+_BATCH = 256  # items between two sentinels
+_TABLE_WIDTH = 345.0  # pt, of a table that is given none: LaTeX's own
+_LINE_END = re.compile(r"[\r\n\x00]")
+_ERROR = re.compile(r"^! (.*)\n?(.*)", re.MULTILINE)
+_WORDS = re.compile(r"\\(?:[A-Za-z@]+|.)")
+_FORGIVEN = "Missing $ inserted."  # in tables, as their authors see it
+
+
+class PdfTeX:
+    """Sets formulas and tables by a persistent pdfTeX in DVI mode. Picklable: a copy starts a server of its own.
+
+    Attributes:
+        name: `"pdftex"`.
+        size: Of maths, px per em of 10 pt.
+        fonts: What glyphs of its boxes are numbered by; it grows.
+
+    A server is of one process: after a fork the child starts another. On Linux it is killed with the thread that started
+    it; a batch that it was about to set is then set on a new one.
+    """
+
+    name = "pdftex"
+
+    def __init__(self, size: float) -> None:
+        if not 1 <= size <= 2000:
+            raise ValueError(f"size must be 1 to 2000 px, got {size!r}")
+        self.size = float(size)
+        self._assembler = Assembler(self.size)
+        self._server: Server | None = None
+        self._sentinel = b""
+        self._items = 0
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"size": self.size}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["size"])  # type: ignore[misc]
+
+    @property
+    def fonts(self) -> list[Outlines]:
+        """What glyphs of its boxes are numbered by."""
+        return self._assembler.fonts
+
+    def check(self) -> None:
+        """Start it, if it does not run.
+
+        Raises:
+            EngineError: It does not work on this machine; the message says why, and what would help.
+        """
+        with self._held():
+            self._started()
+
+    def close(self) -> None:
+        """End its server; the next call starts a new one."""
+        with self._held():
+            if self._server is not None:
+                self._server.close()
+            self._server = None
+
+    def __call__(self, sources: Sequence[Source]) -> list[Box | Failure]:
+        """A box, or why not, for each source; one bad source costs none but itself.
+
+        Raises:
+            EngineError: It does not work on this machine.
+        """
+        results: list[Box | Failure] = [Failure("limit", f"longer than {LONGEST} characters")] * len(sources)
+        fit = [k for k, source in enumerate(sources) if len(source.tex) <= LONGEST]
+        with self._held():
+            for first in range(0, len(fit), _BATCH):
+                mine = fit[first : first + _BATCH]
+                for k, result in zip(mine, self._set([sources[k] for k in mine]), strict=True):
+                    results[k] = result
+        return results
+
+    def _held(self) -> threading.RLock:
+        if self._pid != os.getpid():
+            # A fork: the server is the parent's, and so may be the lock's holder.
+            self._pid, self._lock, self._server = os.getpid(), threading.RLock(), None
+        return self._lock
+
+    def _started(self) -> Server:
+        if self._server is None or not self._server.alive or self._items >= ITEMS:
+            self.close()
+            self._server, self._items = Server(), 0
+            self._assembler.begin()
+            sentinel = self._assembler.read(self._server.first, self._server.number).sentinel
+            self._sentinel = self._sentinel or sentinel
+        return self._server
+
+    def _set(self, sources: list[Source]) -> list[Box | Failure]:
+        """Set a batch; if that fails, find out why with more care."""
+        if not sources:
+            return []
+        outcome, results = self._run(sources, careful=False)
+        if results is None and outcome.reason != "open":
+            outcome, results = self._run(sources, careful=True)
+        if results is not None:
+            return results
+        k = len(outcome.marks)
+        if k < len(sources) and outcome.reason:
+            return [*self._set(sources[:k]), self._judge(sources[k], outcome), *self._set(sources[k + 1 :])]
+        if len(sources) == 1:
+            return [Failure("denied", "it changes how the next formula looks")]
+        half = len(sources) // 2
+        return self._set(sources[:half]) + self._set(sources[half:])
+
+    def _judge(self, source: Source, outcome: Outcome) -> Box | Failure:
+        """What becomes of the item that a server did not get beyond."""
+        start = outcome.marks[-1] if outcome.marks else 0
+        errors = _errors(outcome.log[start:])
+        if outcome.reason == "slow":
+            return Failure("limit", f"takes more than {SECONDS:g} s")
+        if outcome.reason == "died" and not errors:
+            # Killed from outside, as far as TeX could tell: it gets one more chance, alone.
+            outcome, results = self._run([source], careful=True)
+            if results is not None:
+                return results[0]
+            errors = _errors(outcome.log)
+            if outcome.reason == "slow":
+                return Failure("limit", f"takes more than {SECONDS:g} s")
+        kind = "limit" if any("capacity exceeded" in error for error in errors) else "error"
+        return Failure(kind, errors[0] if errors else "it ends TeX" if outcome.reason == "died" else "it never ends")
+
+    def _run(self, sources: list[Source], careful: bool) -> tuple[Outcome, list[Box | Failure] | None]:
+        """Set a batch on a server that is ended if it is harmed; then there are no results."""
+        server = self._started()
+        self._items += len(sources)
+        outcome = server.run([self._call(k, source) for k, source in enumerate(sources)], careful)
+        if not outcome.reason:
+            pages = self._assembler.read(outcome.pages, server.number)
+            if pages.sentinel == self._sentinel:
+                return outcome, self._results(sources, outcome, pages.boxes)
+        self.close()
+        return outcome, None
+
+    def _call(self, k: int, source: Source) -> str:
+        tex = _LINE_END.sub(" ", source.tex) if not source.tex.isprintable() else source.tex
+        if source.style == "table":
+            width = source.width * 10 / self.size if source.width else _TABLE_WIDTH
+            return f"\\gprT{{{k}}}{{{_sp(width)}}}{{{tex} }}"
+        if source.width:
+            macro = "gprJ" if source.style == "inline" else "gprE"
+            return f"\\{macro}{{{k}}}{{{_sp(source.width * 10 / self.size)}}}{{{tex} }}"
+        return f"\\gpr{'I' if source.style == 'inline' else 'D'}{{{k}}}{{{tex} }}"
+
+    def _results(self, sources: list[Source], outcome: Outcome, boxes: dict[int, Box | str]) -> list[Box | Failure]:
+        errors: dict[int, list[str]] = {}
+        if "\n! " in outcome.log:
+            for k, (start, stop) in enumerate(pairwise([0, *outcome.marks[: len(sources)]])):
+                if "\n! " in outcome.log[start:stop]:
+                    errors[k] = _errors(outcome.log[start:stop])
+        largest = LARGEST * 64
+        results: list[Box | Failure] = []
+        for k, source in enumerate(sources):
+            box = boxes.get(k)
+            said = errors.get(k, ())
+            if source.style == "table":
+                said = [error for error in said if error != _FORGIVEN]
+            if said:
+                kind = "limit" if "Dimension too large." in said or "Huge page" in said[0] else "error"
+                results.append(Failure(kind, said[0]))
+            elif box is None:
+                results.append(Failure("error", "TeX set nothing"))
+            elif isinstance(box, str):
+                results.append(Failure("picture", box))
+            elif (
+                max(box.width, box.height + box.depth, box.ink[1] - box.ink[0], 64 * (box.ink[3] - box.ink[2]))
+                > largest
+            ):
+                results.append(Failure("limit", f"larger than {LARGEST} px"))
+            else:
+                results.append(box)
+        return results
+
+
+def _sp(points: float) -> int:
+    return min(round(points * 65536), 2**30 - 1)
+
+
+def _errors(log: str) -> list[str]:
+    """What TeX says is wrong, as people may read it."""
+    errors = []
+    for message, context in _ERROR.findall(log):
+        if message == "Undefined control sequence.":
+            words = _WORDS.findall(context)
+            message = f"Undefined control sequence {words[-1]}" if words else message
+        errors.append(message)
+    return errors

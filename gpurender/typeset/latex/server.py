@@ -1,0 +1,297 @@
+"""A pdfTeX process that sets items for as long as it lives: how it is started, fed, read and ended.
+
+It reads TeX from one FIFO, and writes its pages (DVI) and its log to two others. Nothing that TeX writes is flushed of
+itself, so each batch ends in a page and a log line longer than the buffers. It runs in a folder of its own that is
+deleted as soon as TeX has opened everything, with TeX's own locks on (no file outside it, no programs), with limits on
+memory and files, and it ends when the process that started it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import select
+import shutil
+import string
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]
+
+from gpurender.typeset.latex.box import EngineError
+from gpurender.typeset.latex.limits import ADDRESS_SPACE, FILE_SIZE, SECONDS
+
+__all__ = ["INSTALL", "Outcome", "Server"]
+
+INSTALL = "apt-get install -y --no-install-recommends texlive-latex-recommended texlive-latex-extra lmodern"
+
+_START_SECONDS = 60.0  # until the first page: the first start after an installation reads much from disk
+_ITEM_SECONDS = 0.02  # that an item of a batch has on average, beside what one may take
+_PIPE = 2**20  # bytes, where the system allows
+_PREFIX = "gpurender-tex-"
+_YOUNG = 60.0  # seconds in which a folder without a lock may still be getting one
+# Between looks at all pipes while waiting for the log, which is written to once in a hundred items.
+_LOOK_MS = 5
+_MOST = 2**26  # bytes that a batch may write
+_CLOSED = "00."  # the state after an item: no group and no condition is open, and no paragraph
+
+_ENVIRONMENT = {
+    "dvi_buf_size": "800",
+    "error_line": "254",
+    "half_error_line": "200",
+    "max_print_line": "4000",
+    "MKTEXFMT": "0",
+    "MKTEXMF": "0",
+    "MKTEXPK": "0",
+    "MKTEXTFM": "0",
+    "openin_any": "p",
+    "openout_any": "p",
+    "shell_escape": "f",
+}
+
+
+class Outcome(NamedTuple):
+    """What came of a batch."""
+
+    pages: bytes  # DVI, all pages that came
+    log: str
+    marks: list[int]  # where in the log each item ends, as far as it came
+    reason: str  # "" if it came to its end; else "died", "slow", or "open": an item left a group open
+
+
+class Server:
+    """One pdfTeX process.
+
+    Attributes:
+        pid: The process that started it: in any other it must not be used.
+
+    Raises:
+        EngineError: It cannot be started; the message says why.
+    """
+
+    def __init__(self) -> None:
+        if os.name != "posix":
+            raise EngineError(f"pdftex needs pipes with names, which {sys.platform} does not have")
+        command = shutil.which("pdftex")
+        if command is None:
+            raise EngineError(f"pdftex is not installed: {INSTALL}")
+        _clear_stale_folders()
+        self.pid = os.getpid()
+        self._nonce = secrets.token_hex(8)
+        self._guard = "".join(secrets.choice(string.ascii_letters) for _ in range(12))
+        self.number = secrets.randbelow(2**31 - 1)
+        self._batches = 0
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        try:
+            lock = _lock(folder)
+            try:
+                self._open(folder, command)
+                self._start()
+            finally:
+                os.close(lock)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _open(self, folder: Path, command: str) -> None:
+        text = (files("gpurender.typeset.latex") / "server.tex").read_text()
+        for name, value in (("GUARD", self._guard), ("NONCE", self._nonce), ("NUMBER", str(self.number))):
+            text = text.replace(name, value)
+        (folder / "srv.tex").write_text(text)
+        for name in ("gpr-in.tex", "srv.dvi", "srv.log"):
+            os.mkfifo(folder / name, 0o600)
+        # Open for both, the input blocks nobody when TeX is gone, and does not end when a batch does.
+        self._input = os.open(folder / "gpr-in.tex", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._dvi = os.open(folder / "srv.dvi", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._log = os.open(folder / "srv.log", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        for pipe in (self._input, self._dvi, self._log):
+            # Without privileges a user has a share of them in all: then the pipes stay as they are, only slower.
+            with contextlib.suppress(OSError, AttributeError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TEXMFOUTPUT")}
+        launcher = str(files("gpurender.typeset.latex") / "launch.py")
+        limits = [str(os.getpid()), str(ADDRESS_SPACE), str(FILE_SIZE)]
+        options = ["-output-format=dvi", "-fmt=latex", "-no-shell-escape", "-interaction=batchmode"]
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", launcher, *limits, command, *options, "srv.tex"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment | _ENVIRONMENT,
+            start_new_session=True,
+        )
+        self._terminal = self._process.stdout.fileno()  # type: ignore[union-attr]
+        os.set_blocking(self._terminal, False)
+        self._end = weakref.finalize(self, _end, self._process, [self._input, self._dvi, self._log])
+        _servers.add(self)
+
+    def _start(self) -> None:
+        outcome = self._run([], "", time.monotonic() + _START_SECONDS)
+        if not outcome.reason:
+            self.first = outcome.pages
+            return
+        self.close()
+        lacking = re.findall(r"gpr-missing (\S+)", outcome.log)
+        if lacking:
+            raise EngineError(f"pdftex has no {lacking[-1]}: {INSTALL}")
+        if outcome.reason == "slow":
+            raise EngineError(f"pdftex did not start within {_START_SECONDS:.0f} s")
+        said = re.findall(r"^! .*|^.*(?:[Cc]an't|not found|No such file).*", outcome.log, re.MULTILINE)
+        why = said[0] if said else outcome.log.strip()[-300:] or f"exit status {self._process.returncode}"
+        raise EngineError(f"pdftex does not start ({why}); it needs: {INSTALL}")
+
+    def abandon(self) -> None:
+        """Let go of it without ending it."""
+        if self._end.detach():
+            for pipe in (self._input, self._dvi, self._log):
+                os.close(pipe)
+            if self._process.stdout:
+                self._process.stdout.close()
+            # It is not this process's child: nothing is to be waited for.
+            self._process.returncode = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is this process's and still runs."""
+        return self.pid == os.getpid() and self._end.alive and self._process.poll() is None
+
+    def run(self, calls: list[str], careful: bool) -> Outcome:
+        r"""Set items.
+
+        Args:
+            calls: Each a macro of `server.tex` and its arguments, in one line; numbered from 0 by the caller.
+            careful: Whether it is to be known of each item when it ended, at some cost; each then has `limits.SECONDS`.
+        """
+        guard = ("\\gprslow" if careful else "\\gpr") + self._guard
+        text = "".join([f"{call}\n{guard} {k}.\n" for k, call in enumerate(calls)])
+        seconds = SECONDS if careful else SECONDS + _ITEM_SECONDS * len(calls)
+        return self._run(calls, text, time.monotonic() + seconds, careful)
+
+    def _run(self, calls: list[str], text: str, deadline: float, careful: bool = False) -> Outcome:
+        self._batches += 1
+        # Python lets half a pair of surrogates into a text; nothing else does.
+        rest = memoryview(f"{text}\\gprend{self._guard} {self._batches}.\n".encode("utf-8", "replace"))
+        mark, last = self._nonce.encode(), f"{self._nonce} end{self._batches} ".encode()
+        pages, log, said = bytearray(), bytearray(), bytearray()
+        poll = select.poll()
+        poll.register(self._log, select.POLLIN)
+        looked, reason = 0, ""
+        while True:
+            if rest:
+                with contextlib.suppress(BlockingIOError):
+                    rest = rest[os.write(self._input, rest) :]
+                if rest:
+                    poll.register(self._input, select.POLLOUT)
+                else:
+                    poll.register(self._input, 0)
+            events = poll.poll(_LOOK_MS)
+            ended = any(what & select.POLLHUP for _, what in events)
+            if not events or ended:
+                # TeX waits for us where its pages fill their pipe before the log says a word: then they are looked at too.
+                if _drain(self._dvi, pages):
+                    poll.register(self._dvi, select.POLLIN)
+                _drain(self._terminal, said)
+                ended = ended or self._process.poll() is not None
+            _drain(self._log, log)
+            if len(pages) > _PIPE // 2:
+                _drain(self._dvi, pages)
+            if log.find(last, looked) >= 0:
+                break
+            if ended:
+                reason = "died"
+                break
+            if careful and log.find(mark, looked) >= 0:
+                deadline = time.monotonic() + SECONDS
+                looked = log.rfind(mark) + 1
+            if time.monotonic() > deadline or len(log) + len(pages) > _MOST:
+                reason = "slow"
+                break
+        _drain(self._dvi, pages)
+        _drain(self._terminal, said)
+        return self._outcome(len(calls), bytes(pages), (log + said).decode("utf-8", "replace"), reason)
+
+    def _outcome(self, count: int, pages: bytes, log: str, reason: str) -> Outcome:
+        names = [*map(str, range(count)), f"end{self._batches}"]
+        marks, at = [], 0
+        for name in names:
+            at = log.find(f"{self._nonce} {name} ", at)
+            if at < 0:
+                break
+            state = log[at + len(self._nonce) + len(name) + 2 :][:3]
+            if state != _CLOSED:
+                return Outcome(pages, log, marks, "open")
+            marks.append(at)
+        return Outcome(pages, log, marks, reason)
+
+    def close(self) -> None:
+        """End it."""
+        self._end()
+
+
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+
+def _drain(pipe: int, into: bytearray) -> bool:
+    """Read what there is; whether there was any."""
+    before = len(into)
+    with contextlib.suppress(BlockingIOError):
+        while got := os.read(pipe, _PIPE):
+            into += got
+    return len(into) > before
+
+
+def _end(process: subprocess.Popen[bytes], pipes: list[int]) -> None:
+    for pipe in pipes:
+        os.close(pipe)
+    process.kill()
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def _abandon() -> None:
+    """In the child of a fork: the servers are the parent's. Its ends of the pipes would keep them alive without it."""
+    for server in list(_servers):
+        server.abandon()
+    _servers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon)
+
+
+def _lock(folder: Path) -> int:
+    """A lock that says somebody starts here; it is under its name only once it is held."""
+    early = folder / "early"
+    lock = os.open(early, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    early.rename(folder / "lock")
+    return lock
+
+
+def _clear_stale_folders() -> None:
+    """Delete what processes left that were killed while they started TeX."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            try:
+                lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                if time.time() - folder.stat().st_mtime > _YOUNG:
+                    shutil.rmtree(folder)
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+            finally:
+                os.close(lock)
