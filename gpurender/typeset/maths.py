@@ -40,7 +40,7 @@ class Formula(NamedTuple):
 ENVIRONMENTS = frozenset(
     """
     align alignat aligned alignedat array bmatrix Bmatrix cases displaymath dcases eqnarray equation flalign gather
-    gathered math matrix multline pmatrix rcases smallmatrix split subequations tabular tabularx vmatrix Vmatrix
+    gathered math matrix multline pmatrix rcases smallmatrix split subequations table tabular tabularx vmatrix Vmatrix
     """.split()  # noqa: SIM905
 )
 

@@ -258,6 +258,7 @@ def _fill(
         t, g, soft = starts[n], np.int64(-1), False
         y = np.int64(baseline)
         above, above_need, first_line = np.int64(0), -1, True
+        too_wide = False
         while y <= tallest:
             first_t = t
             end_t, end_g, count = _take_line(
@@ -295,6 +296,7 @@ def _fill(
                 if entries[word, FLAGS] & BOX:
                     # Its origin lies on a whole pixel, so that it looks the same everywhere.
                     b, px = word - first_box, (x + 32) >> 6
+                    too_wide = too_wide or widths[i] > limit
                     for k in range(box_glyph_offsets[b], box_glyph_offsets[b + 1]):
                         out_ids[g_out] = box_glyphs[k, 1]
                         out_fonts[g_out] = first_font + box_glyphs[k, 0]
@@ -402,8 +404,11 @@ def _fill(
             left, top = min(left, ink_left), min(top, ink_top)
             right, bottom = max(right, ink_right), max(bottom, ink_bottom)
         sizes[n, 0] = min(bottom - top + 2 * margin, 1 << 30)
-        # Ink that hangs over the text's edge takes from the margin before it widens the page.
+        # Ink that hangs over the text's edge takes from the margin before it widens the page; a box that is wider than
+        # the text does not.
         sizes[n, 1] = max(right - left, min(right - left + 2 * margin, width))
+        if too_wide:
+            sizes[n, 1] = min(right - left + 2 * margin, 1 << 30)
         if y > tallest or np.int64(sizes[n, 0]) * sizes[n, 1] > max_pixels:
             notes[n] = OVERSIZE
             sizes[n, 0] = sizes[n, 1] = 1

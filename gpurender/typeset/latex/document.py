@@ -28,6 +28,7 @@ _SIZE = re.compile(r"gpr-size: (-?\d+) (-?\d+) (-?\d+)")
 _ERROR = re.compile(r"^! (.*)$", re.MULTILINE)
 
 _ITEM = r"""
+\message{gpr-body}
 \begin{document}
 \makeatletter
 \setbox\z@\hbox{%%
@@ -59,7 +60,7 @@ def set_as_picture(source: Source, size: float) -> Box | Failure:
         width = source.width / scale if source.width else 345
         tex = PREAMBLE + rf"\textwidth={width:.3f}pt \hsize\textwidth \linewidth\textwidth" + _ITEM % (body, BLEED)
     with tempfile.TemporaryDirectory(prefix="gpurender-tex-") as folder:
-        found = _compile(Path(folder), tex)
+        found = _compile(Path(folder), tex, source.style == "table")
         if isinstance(found, Failure):
             return found
         pixels = _rasterise((Path(folder) / "item.pdf").read_bytes(), scale)
@@ -83,8 +84,8 @@ def set_as_picture(source: Source, size: float) -> Box | Failure:
     return Box(width, height, depth, *nothing, ink, NO_CELLS, (Picture(left, top, pixels),))
 
 
-def _compile(folder: Path, tex: str) -> str | Failure:
-    """Compile to `item.pdf`; returns what TeX said."""
+def _compile(folder: Path, tex: str, forgiving: bool) -> str | Failure:
+    """Compile to `item.pdf`; returns what TeX said. Where it is forgiving, some errors are none."""
     (folder / "item.tex").write_text(tex, encoding="utf-8", errors="replace")
     command = ["pdftex", "-fmt=latex", "-output-format=pdf", "-no-shell-escape", "-interaction=nonstopmode", "item.tex"]
     try:
@@ -99,9 +100,11 @@ def _compile(folder: Path, tex: str) -> str | Failure:
     except subprocess.TimeoutExpired:
         return Failure("limit", f"took more than {limits.DOCUMENT_SECONDS:.0f} s")
     said = run.stdout.decode("utf-8", "replace")
-    error = _ERROR.search(said)
-    if error or not (folder / "item.pdf").is_file():
-        return Failure("error", error[1].strip() if error else "TeX made no page of it")
+    # Of what is ours before the body, nothing is the item's fault.
+    errors = [error.strip() for error in _ERROR.findall(said[max(0, said.find("gpr-body")) :])]
+    errors = [error for error in errors if not (forgiving and error in limits.FORGIVEN)]
+    if errors or not (folder / "item.pdf").is_file():
+        return Failure("error", errors[0] if errors else "TeX made no page of it")
     return said
 
 

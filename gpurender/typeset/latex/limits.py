@@ -61,8 +61,11 @@ DENIED = re.compile(
     )
 )
 
+# Errors that are forgiven in tables, since TeX's recovery from them is what their authors see.
+FORGIVEN = frozenset({"Missing $ inserted."})
+
 # Environments that a source may begin, with or without a star.
-TABLE_ENVIRONMENTS = frozenset({"tabular", "tabularx"})
+TABLE_ENVIRONMENTS = frozenset({"table", "tabular", "tabularx"})
 ENVIRONMENTS = TABLE_ENVIRONMENTS | frozenset(
     """
     aligned alignedat array Bmatrix bmatrix cases center dcases drcases flushleft flushright gathered gpreqnarray

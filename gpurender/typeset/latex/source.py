@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from gpurender.typeset.latex.limits import DENIED, ENVIRONMENTS, LONGEST, TABLE_ENVIRONMENTS
-from gpurender.typeset.maths import Kind
+from gpurender.typeset.maths import Formula, Kind, find_formulas
 
 __all__ = ["RefusedError", "Source", "Style", "prepare"]
 
@@ -50,9 +50,15 @@ _PLAIN = {"displaymath", "equation", "math", "subequations"}
 _ENVIRONMENT = re.compile(r"\\(begin|end) ?\{([A-Za-z]+)(\*?)\}")
 _SIGN = re.compile(r"(\\.)|[%#]", re.DOTALL)
 _COMMENT = re.compile(r"(\\.|[0-9][ ]?%)|%[^\n]*(?:\n[ \t]*|$)", re.DOTALL)
+# Accents over a letter in another alphabet, as they were written before amsmath.
+_ACCENT = re.compile(
+    r"(\\(?:acute|bar|breve|check|ddot|dot|grave|hat|overline|tilde|underline|vec|widehat|widetilde)) *"
+    r"(\\math(?:bb|bf|cal|frak|it|rm|scr|sf|tt) *(?:\{[^{}]*\}|[A-Za-z]))"
+)
+_LAST = re.compile(r"(?<!\\)(?:\\\\)*\\$")
 _BLANK = re.compile(r"\s+")
 _WORD = re.compile(
-    r"\\(?:(begin|end) *\{([^{}]*)\}|([A-Za-z]+)|[^A-Za-z])|([{}])|(\^\^)|([\x00-\x1f\x7f\ud800-\udfff])"
+    r"\\(?:(begin|end) *\{([^{}]*)\}|([A-Za-z]+))|(\\[^A-Za-z]|&)|([{}])|(\^\^)|([\x00-\x1f\x7f\ud800-\udfff])"
 )
 
 
@@ -70,26 +76,39 @@ def prepare(text: str, kind: Kind) -> Source:
         raise RefusedError("limit", f"longer than {LONGEST} characters")
     if kind == "document":
         return Source(text, "document")
+    if kind == "bare":
+        # A file of TeX's own, where % begins a comment; delimiters are no part of the formula.
+        text = _strip_comments(text).strip()
+        (start, stop, found), *more = find_formulas(text) or [Formula(0, 0, "other")]
+        if not more and (start, stop) == (0, len(text)) and found in ("inline", "display", "environment"):
+            return prepare(text, found)
     style: Style = "inline" if kind in ("inline", "command") else "display"
     if kind in ("inline", "display"):
         size = 2 if text.startswith(("$$", "\\")) else 1
         text = text[size:-size]
-    elif kind in ("environment", "bare"):
-        found = _ENVIRONMENT.match(text)
-        if found and found[2] in TABLE_ENVIRONMENTS:
-            style = "table"
-    if style == "table":
-        text = _COMMENT.sub(lambda m: m[1] or "\n", text) if "%" in text else text
+    elif kind == "environment":
+        begin = _ENVIRONMENT.match(text)
+        if begin and begin[2] in TABLE_ENVIRONMENTS:
+            style, text = "table", _strip_comments(text)
     if "%" in text or "#" in text:
         text = _SIGN.sub(lambda m: m[1] or "\\" + m[0], text)
     if style != "table":
+        text = _ACCENT.sub(r"\1{\2}", text)
         if "\\begin" in text:
             text = _ENVIRONMENT.sub(_within, text)
-        elif "&" in text and not re.search(r"\\(?:matrix|pmatrix|cases|eqalign|displaylines|substack)", text):
-            text = rf"\begin{{aligned}}{text}\end{{aligned}}"
     text = _BLANK.sub(" ", text).strip(" ")
-    check(text)
+    if _LAST.search(text):
+        # A space that has a backslash before it is no blank.
+        text += " "
+    has_lines, has_columns = check(text)
+    if style != "table" and (has_lines or has_columns):
+        name = "aligned" if has_columns else "gathered"
+        text = rf"\begin{{{name}}}{text}\end{{{name}}}"
     return Source(text, style)
+
+
+def _strip_comments(text: str) -> str:
+    return _COMMENT.sub(lambda m: m[1] or "\n", text) if "%" in text else text
 
 
 def _within(found: re.Match[str]) -> str:
@@ -99,16 +118,23 @@ def _within(found: re.Match[str]) -> str:
     return f"\\{word}{{{_WITHIN.get(name, name + star)}}}"
 
 
-def check(text: str) -> None:
-    """Refuse a source that has a denied word, or whose braces or environments do not close.
+def check(text: str) -> tuple[bool, bool]:
+    r"""Refuse a source that has a denied word, or whose braces or environments do not close.
+
+    Returns:
+        Whether it has a line end, `\\`, and whether it has an `&`, outside of braces and environments.
 
     Raises:
         RefusedError: With the reason.
     """
     open_: list[str] = []
+    has_lines = has_columns = False
     for found in _WORD.finditer(text):
-        word, name, command, brace, hats, control = found.groups()
-        if command:
+        word, name, command, symbol, brace, hats, control = found.groups()
+        if symbol:
+            has_lines |= symbol == "\\\\" and not open_
+            has_columns |= symbol == "&" and not open_
+        elif command:
             if is_denied(command):
                 raise RefusedError("denied", f"\\{command} is not allowed in a formula")
             if command in ("begin", "end"):
@@ -130,9 +156,9 @@ def check(text: str) -> None:
         elif control:
             raise RefusedError("denied", f"the control character U+{ord(control):04X} is not allowed in a formula")
     if open_:
-        raise RefusedError(
-            "error", "an opening brace is never closed" if open_[-1] == "{" else f"{open_[-1]} is never closed"
-        )
+        what = "an opening brace" if open_[-1] == "{" else open_[-1]
+        raise RefusedError("error", f"{what} is never closed")
+    return has_lines, has_columns
 
 
 @lru_cache(maxsize=4096)

@@ -13,6 +13,7 @@ from gpurender import Renderer, Typesetter
 from gpurender.typeset.latex.box import Box
 from gpurender.typeset.latex.setting import LatexSetter
 from gpurender.typeset.latex.source import prepare
+from gpurender.typeset.maths import find_formulas
 
 INSTALL = "apt-get install -y --no-install-recommends dvipng"
 DPI = 188  # dvipng takes whole numbers
@@ -91,14 +92,14 @@ def _spread(ink):
 
 
 def compare(sources, folder):
-    """Of each LaTeX source that is set: its picture and TeX's, and how far they are apart."""
+    """Of each text of one formula or table that is set: our picture and TeX's, and how far they are apart."""
     typesetter = Typesetter(latex="pdftex", math_size=SIZE, margin=0, width=WIDTH)
     # As wide as it is on both sides.
     typesetter._latex.width = 0
-    layout = typesetter.set_tex(sources)
+    layout = typesetter(sources)
     failed = {d.page for d in layout.diagnostics}
     kept = [n for n in range(len(sources)) if n not in failed]
-    prepared = [prepare(sources[n], "bare") for n in kept]
+    prepared = [prepare(sources[n], find_formulas(sources[n])[0].kind) for n in kept]
     pages = Renderer()(layout.select(kept)).to_numpy()
     theirs = dvipng(prepared, folder)
     return [
@@ -108,7 +109,7 @@ def compare(sources, folder):
 
 @pytest.mark.parametrize("kind", ["formulas", "table"])
 def test_what_is_written_here_equals_tex_own_pages(tmp_path, kind):
-    sources = list(WRITTEN) if kind == "formulas" else [TABLE]
+    sources = [f"$${tex}$$" for tex in WRITTEN] if kind == "formulas" else [TABLE]
     found = compare(sources, tmp_path)
     assert len(found) == len(sources)
     for n, ours, theirs, stray, mean in found:
@@ -118,7 +119,7 @@ def test_what_is_written_here_equals_tex_own_pages(tmp_path, kind):
 
 
 def test_real_formulas_equal_tex_own_pages(tmp_path, pieces):
-    sources = pieces("formulas")
+    sources = [f"$${tex}$$" for tex in pieces("formulas")]
     found = compare(sources, tmp_path)
     assert len(found) >= 0.995 * len(sources)
     shapes = [np.abs(np.subtract(ours.shape, theirs.shape)).max() for _, ours, theirs, _, _ in found]
