@@ -64,6 +64,49 @@ def test_render(tmp_path, capsys, monkeypatch):
         assert image.size[1] > small[1]
 
 
+def test_render_sets_tex(tmp_path, capsys, monkeypatch):
+    page, source = tmp_path / "page.png", tmp_path / "a.tex"
+    source.write_text("% a comment\n\\frac{a}{b}\n", encoding="utf-8")
+    assert main(["render", "--tex", str(source), "-o", str(page), "--latex", "ziamath"]) == 0
+    assert capsys.readouterr().err == ""
+    with Image.open(page) as image:
+        assert image.mode == "RGB"
+        small = image.size
+    monkeypatch.setattr(sys, "stdin", io.StringIO("$$\\frac{a}{b}$$"))
+    options = ["--latex", "ziamath", "--math-size", "60"]
+    assert main(["render", "--tex", "-", "-o", str(page), *options]) == 0
+    with Image.open(page) as image:
+        assert image.size > small
+    source.write_text("\\nosuchword x", encoding="utf-8")
+    assert main(["render", "--tex", str(source), "-o", str(page), "--latex", "ziamath"]) == 0
+    assert "formula: set as source" in capsys.readouterr().err
+    source.write_bytes(b"\xff\xfe")
+    assert main(["render", "--tex", str(source), "-o", str(page)]) == 1
+    assert "a.tex: not UTF-8" in capsys.readouterr().err
+    assert main(["render", "--tex", str(source), "-o", str(page), "--latex", "off"]) == 1
+
+
+def test_lomo_tells_what_set_the_formulas(tmp_path, capsys):
+    source = tmp_path / "a.jsonl"
+    texts = ["Let $x^2$ and $y$ be.", "No maths.", "And $\\nosuchword$ is not, but $z$ is."]
+    records = [{"messages": [{"role": "user", "content": text}]} for text in texts]
+    source.write_text("\n".join(map(json.dumps, records)))
+    command = ["lomo", str(source), "-o", str(tmp_path / "out"), "--ratio", "1", "--latex", "ziamath"]
+    assert main(command) == 0
+    assert "formulas and tables: 3 by ziamath, 0 as pictures, 1 as their source" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["formulas_set_by"] == {"source": 1, "ziamath": 3}
+    first, plain, failed = (json.loads(line) for line in (tmp_path / "out" / "data.jsonl").read_text().splitlines())
+    assert first["gpurender"]["latex"] == "ziamath"
+    (span,) = failed["gpurender"]["spans"]
+    assert (span["formulas"], span["formulas_as_source"]) == (1, 1)
+    assert span["formula_errors"].startswith("4-17: ")
+    assert "nosuchword" in span["formula_errors"]
+    assert plain["gpurender"]["latex"] == ""
+    assert main([*command[:-1], "off"]) == 0
+    assert "formulas" not in capsys.readouterr().out
+
+
 def test_render_reports_what_is_missing(tmp_path, capsys):
     assert main(["render", "\u0378", "-o", str(tmp_path / "a.png")]) == 0
     assert "missing: no font has a glyph for U+0378" in capsys.readouterr().err

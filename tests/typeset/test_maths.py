@@ -74,6 +74,25 @@ def test_kinds():
     assert kinds == ["inline", "inline", "display", "display", "environment", "command"]
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (r"\frac{a}{b}", "command"),
+        (r"\alpha", "command"),
+        (r"\pi_{1}", "command"),
+        (r"\sqrt[3]{x}", "command"),
+        (r"\frac", "other"),
+        (r"\sqrt x", "other"),
+        (r"\section{a}", "other"),
+        (r"\n", "other"),
+        (r"C:\Users\me", "other"),
+        (r"\begin{table} x \end{table}", "environment"),
+    ],
+)
+def test_which_bare_commands_are_maths(text, kind):
+    assert {f.kind for f in find_formulas(text)} == {kind}
+
+
 @given(SCRAPS)
 def test_formulas_are_in_order_inside_and_apart(text):
     at = 0

@@ -6,11 +6,11 @@ import subprocess
 import numpy as np
 import pytest
 from gpurender.bench.texts import FORMULAS, TABLE
-from gpurender.typeset.latex.preamble import PREAMBLE
 from PIL import Image
 
 from gpurender import Renderer, Typesetter
 from gpurender.typeset.latex.box import Box
+from gpurender.typeset.latex.preamble import PREAMBLE
 from gpurender.typeset.latex.setting import LatexSetter
 from gpurender.typeset.latex.source import prepare
 from gpurender.typeset.maths import find_formulas
