@@ -63,11 +63,13 @@ class Engine(Protocol):
 
     Attributes:
         name: As in `latex="pdftex"`.
-        fonts: What glyphs of its boxes are numbered by; it grows.
     """
 
     name: str
-    fonts: list[Outlines]
+
+    @property
+    def fonts(self) -> list[Outlines]:
+        """What glyphs of its boxes are numbered by; it grows."""
 
     def __call__(self, sources: Sequence[Source]) -> list[Box | Failure]:
         """A box, or why not, for each source; one bad source costs none but itself.
