@@ -151,7 +151,7 @@ class PdfTeX:
         """Set a batch on a server that is ended if it is harmed; then there are no results."""
         server = self._started()
         self._items += len(sources)
-        outcome = server.run([self._call(k, source) for k, source in enumerate(sources)], careful)
+        outcome = server.run([self._call(source) for source in sources], careful)
         if not outcome.reason:
             pages = self._assembler.read(outcome.pages, server.number)
             if pages.sentinel == self._sentinel:
@@ -159,15 +159,14 @@ class PdfTeX:
         self.close()
         return outcome, None
 
-    def _call(self, k: int, source: Source) -> str:
-        tex = _LINE_END.sub(" ", source.tex) if not source.tex.isprintable() else source.tex
+    def _call(self, source: Source) -> tuple[str, str]:
+        tex = source.tex if source.tex.isprintable() else _LINE_END.sub(" ", source.tex)
         if source.style == "table":
             width = source.width * 10 / self.size if source.width else _TABLE_WIDTH
-            return f"\\gprT{{{k}}}{{{_sp(width)}}}{{{tex} }}"
+            return "T", f"{{{_sp(width)}}}{{{tex} }}"
         if source.width:
-            macro = "gprJ" if source.style == "inline" else "gprE"
-            return f"\\{macro}{{{k}}}{{{_sp(source.width * 10 / self.size)}}}{{{tex} }}"
-        return f"\\gpr{'I' if source.style == 'inline' else 'D'}{{{k}}}{{{tex} }}"
+            return "J" if source.style == "inline" else "E", f"{{{_sp(source.width * 10 / self.size)}}}{{{tex} }}"
+        return "I" if source.style == "inline" else "D", f"{{{tex} }}"
 
     def _results(self, sources: list[Source], outcome: Outcome, boxes: dict[int, Box | str]) -> list[Box | Failure]:
         errors: dict[int, list[str]] = {}
@@ -210,5 +209,7 @@ def _errors(log: str) -> list[str]:
         if message == "Undefined control sequence.":
             words = _WORDS.findall(context)
             message = f"Undefined control sequence {words[-1]}" if words else message
+        elif message.startswith("Forbidden control sequence"):
+            message = "something is never closed"
         errors.append(message)
     return errors

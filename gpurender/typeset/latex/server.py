@@ -46,6 +46,14 @@ _LOOK_MS = 5
 _MOST = 2**26  # bytes that a batch may write
 _CLOSED = "00."  # the state after an item: no group and no condition is open, and no paragraph
 
+# The formula that ends each batch: every character, fonts, spaces, a fraction, a root, a matrix, text and colour.
+_SENTINEL = (
+    r"\gprabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    r"0123456789+-*/=<>()[]|,.;:!?'`@~\&\%\#\_\{\}\mathbf{v}\mathrm{r}\mathbb{R}\mathcal{L}\mathfrak{g}\mathit{k}"
+    r"\sum_{i=0}^\infty\frac{\alpha_i+\beta^{2}}{\sqrt[3]{1-x}}\left(\int_a^b\hat{y}\right)\begin{matrix}1&2\\3&4"
+    r"\end{matrix}\overline{m}\quad\mbox{so \textit{it} is 3\%}\textcolor{red}{z} % the rest is no part of it"
+)
+
 _ENVIRONMENT = {
     "dvi_buf_size": "800",
     "error_line": "254",
@@ -67,7 +75,7 @@ class Outcome(NamedTuple):
     pages: bytes  # DVI, all pages that came
     log: str
     marks: list[int]  # where in the log each item ends, as far as it came
-    reason: str  # "" if it came to its end; else "died", "slow", or "open": an item left a group open
+    reason: str  # "" if it came to its end; else "died", "slow"; "open": an item left a group open; "changed": macros
 
 
 class Server:
@@ -89,7 +97,7 @@ class Server:
         _clear_stale_folders()
         self.pid = os.getpid()
         self._nonce = secrets.token_hex(8)
-        self._guard = "".join(secrets.choice(string.ascii_letters) for _ in range(12))
+        self._guard = "".join(secrets.choice(string.ascii_letters) for _ in range(10))
         self.number = secrets.randbelow(2**31 - 1)
         self._batches = 0
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -166,27 +174,30 @@ class Server:
         """Whether it is this process's and still runs."""
         return self.pid == os.getpid() and self._end.alive and self._process.poll() is None
 
-    def run(self, calls: list[str], careful: bool) -> Outcome:
+    def run(self, calls: list[tuple[str, str]], careful: bool) -> Outcome:
         r"""Set items.
 
         Args:
-            calls: Each a macro of `server.tex` and its arguments, in one line; numbered from 0 by the caller.
+            calls: The letter of a macro of `server.tex` (as I in `\gprI...`), and its arguments but the first, in one line.
             careful: Whether it is to be known of each item when it ended, at some cost; each then has `limits.SECONDS`.
         """
         guard = ("\\gprslow" if careful else "\\gpr") + self._guard
-        text = "".join([f"{call}\n{guard} {k}.\n" for k, call in enumerate(calls)])
-        seconds = SECONDS if careful else SECONDS + _ITEM_SECONDS * len(calls)
+        own = self._guard
+        text = "".join([f"\\gpr{macro}{own}{{{k}}}{rest}\n{guard} {k}.\n" for k, (macro, rest) in enumerate(calls)])
+        # Without care an item that hangs is only noticed: whether it is too slow is then found with care.
+        seconds = SECONDS if careful else SECONDS / 4 + _ITEM_SECONDS * len(calls)
         return self._run(calls, text, time.monotonic() + seconds, careful)
 
-    def _run(self, calls: list[str], text: str, deadline: float, careful: bool = False) -> Outcome:
+    def _run(self, calls: list[tuple[str, str]], text: str, deadline: float, careful: bool = False) -> Outcome:
         self._batches += 1
         # Python lets half a pair of surrogates into a text; nothing else does.
-        rest = memoryview(f"{text}\\gprend{self._guard} {self._batches}.\n".encode("utf-8", "replace"))
+        text += f"\\gprI{self._guard}{{-2}}{{{_SENTINEL}\n}}\n\\gprend{self._guard} {self._batches}.\n"
+        rest = memoryview(text.encode("utf-8", "replace"))
         mark, last = self._nonce.encode(), f"{self._nonce} end{self._batches} ".encode()
         pages, log, said = bytearray(), bytearray(), bytearray()
         poll = select.poll()
         poll.register(self._log, select.POLLIN)
-        looked, reason = 0, ""
+        looked, marked, reason = 0, -1, ""
         while True:
             if rest:
                 with contextlib.suppress(BlockingIOError):
@@ -195,25 +206,24 @@ class Server:
                     poll.register(self._input, select.POLLOUT)
                 else:
                     poll.register(self._input, 0)
-            events = poll.poll(_LOOK_MS)
-            ended = any(what & select.POLLHUP for _, what in events)
-            if not events or ended:
+            events = dict(poll.poll(_LOOK_MS))
+            ended = any(what & select.POLLHUP for what in events.values())
+            if not events or ended or self._dvi in events:
                 # TeX waits for us where its pages fill their pipe before the log says a word: then they are looked at too.
                 if _drain(self._dvi, pages):
                     poll.register(self._dvi, select.POLLIN)
                 _drain(self._terminal, said)
                 ended = ended or self._process.poll() is not None
             _drain(self._log, log)
-            if len(pages) > _PIPE // 2:
-                _drain(self._dvi, pages)
             if log.find(last, looked) >= 0:
                 break
+            looked = max(0, len(log) - len(last))
             if ended:
                 reason = "died"
                 break
-            if careful and log.find(mark, looked) >= 0:
+            if careful and log.rfind(mark) > marked:
                 deadline = time.monotonic() + SECONDS
-                looked = log.rfind(mark) + 1
+                marked = log.rfind(mark)
             if time.monotonic() > deadline or len(log) + len(pages) > _MOST:
                 reason = "slow"
                 break
@@ -232,6 +242,10 @@ class Server:
             if state != _CLOSED:
                 return Outcome(pages, log, marks, "open")
             marks.append(at)
+        if len(marks) > count:
+            # An error after the last item: the sentinel, or what is watched. Before the first it was in the preamble.
+            end, before = marks.pop(), marks[-1] if marks else log.find("(./gpr-in")
+            reason = "changed" if "\n! " in log[max(0, before) : end] else reason
         return Outcome(pages, log, marks, reason)
 
     def close(self) -> None:
