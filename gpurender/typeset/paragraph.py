@@ -35,6 +35,7 @@ from gpurender.typeset.shape import (
     KEY,
     LEFT,
     LENGTH,
+    LEVELS,
     NEWLINE,
     OPPORTUNITY,
     PEN,
@@ -278,7 +279,8 @@ def _fill(
                         need = max(need, gap)
                     elif entries[word, FLAGS] & BOX:
                         need = max(need, line_skip)
-                    rightwards = rightwards and not entries[word, KEY] & RTL
+                    # What stands between two numbers in Arabic script reads leftwards, though they do not.
+                    rightwards = rightwards and not entries[word, KEY] & LEVELS
                 if not first_line and max(need, above_need) >= 0 and top < bottom and above < 1 << 39:
                     y = max(y, above - top + max(need, above_need))
                 above, above_need = y + bottom if top < bottom else 1 << 40, need

@@ -53,7 +53,7 @@ _EM_DASH = 0x2014  # the only character of class B2 in plain text
 # stands in a text that is not plain, and one that says that a box stands in its place.
 NO_FONT = 0xFFFF
 LEVEL = 16  # bits to shift
-RTL, OTHER_SCRIPT, COMPLEX, BOXED = 1 << LEVEL, 1 << 23, 1 << 24, 1 << 25
+RTL, LEVELS, OTHER_SCRIPT, COMPLEX, BOXED = 1 << LEVEL, 127 << LEVEL, 1 << 23, 1 << 24, 1 << 25
 
 
 class Runs(NamedTuple):

@@ -282,7 +282,7 @@ def test_a_page_is_the_same_in_any_batch(texts, width):
         assert alone.equals(chosen)
         # Each character that is not blank is in a box, once; the ink is on the page.
         spans = sorted(alone.word_ranges.tolist())
-        covered = "".join(text[a:b] for a, b in spans)
+        covered = "".join("".join(text[a:b].split()) for a, b in spans)
         assert covered == "".join(text.split())
         height, wide = alone.sizes[0].tolist()
         assert (alone.rules >= 0).all()

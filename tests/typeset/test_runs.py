@@ -203,6 +203,11 @@ def shown_lines(layout, typesetter, page=0):
 LETTERS = "אבגהשABCXداورز0123٠١٢٣()[]<>{}«».,:;+-/!? "
 
 
+def test_arabic_numbers_in_text_from_the_left_stand_from_the_right():
+    (first, *_), (second, *_) = Typesetter()("\u0660 \u0661").words.tolist()
+    assert second < first
+
+
 @given(st.lists(st.text(st.sampled_from(LETTERS), min_size=1, max_size=40), min_size=1, max_size=4), st.data())
 @settings(max_examples=400)
 def test_lines_are_ordered_as_by_fribidi(fribidi, paragraphs, data):

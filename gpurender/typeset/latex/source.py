@@ -58,7 +58,7 @@ _ACCENT = re.compile(
 _LAST = re.compile(r"(?<!\\)(?:\\\\)*\\$")
 _BLANK = re.compile(r"\s+")
 _WORD = re.compile(
-    r"\\(?:(begin|end) *\{([^{}]*)\}|([A-Za-z]+))|(\\[^A-Za-z]|&)|([{}])|(\^\^)|([\x00-\x1f\x7f\ud800-\udfff])"
+    r"\\(?:(begin|end) *\{([^{}]*)\}|([A-Za-z]+))|(\\[^A-Za-z]|&)|([{}])|([\x00-\x1f\x7f\ud800-\udfff])"
 )
 
 
@@ -127,10 +127,13 @@ def check(text: str) -> tuple[bool, bool]:
     Raises:
         RefusedError: With the reason.
     """
+    if "^^" in text:
+        # It stands for any character, in names too.
+        raise RefusedError("denied", "^^ is not allowed in a formula")
     open_: list[str] = []
     has_lines = has_columns = False
     for found in _WORD.finditer(text):
-        word, name, command, symbol, brace, hats, control = found.groups()
+        word, name, command, symbol, brace, control = found.groups()
         if symbol:
             has_lines |= symbol == "\\\\" and not open_
             has_columns |= symbol == "&" and not open_
@@ -151,8 +154,6 @@ def check(text: str) -> tuple[bool, bool]:
         elif brace:
             if not open_ or open_.pop() != "{":
                 raise RefusedError("error", "a closing brace that opens nowhere")
-        elif hats:
-            raise RefusedError("denied", "^^ is not allowed in a formula")
         elif control:
             raise RefusedError("denied", f"the control character U+{ord(control):04X} is not allowed in a formula")
     if open_:

@@ -63,6 +63,7 @@ def test_prepare(text, kind, tex, style):
         (r"\begin\x", r"\begin"),
         (r"\begin{a\x}", "environment"),
         ("^^5cinput", "^^"),
+        (r"\^^5c", "^^"),
         ("a\x00b", "U+0000"),
         ("a\x7fb", "U+007F"),
         ("a\ud800b", "U+D800"),
