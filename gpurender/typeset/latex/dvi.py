@@ -6,10 +6,11 @@ Positions become 1/64 px from the box's origin, its left end on its baseline, y 
 A rule is a line if its smaller side is under `LINE` px, else an area. So that lines come out crisp and even:
 
 - A line is as thick as whole pixels allow, at least one.
-- A horizontal line stands on the row that a glyph at its lower edge would stand on: a renderer rounds baselines to whole
-  pixels, and TeX hangs a radical sign from the lower edge of its bar. So a bar joins its sign in any row.
-- A vertical line begins at the whole pixel from the origin that is nearest to its left edge, and covers every row that it
-  touches, so that the pieces of a table's line meet each other and the lines across.
+- A horizontal line stands on the row that a glyph at its lower edge would stand on: a renderer rounds baselines to
+  whole pixels, and TeX hangs a radical sign from the lower edge of its bar. So a bar joins its sign in any row.
+- A vertical line begins at the whole pixel from the origin that is nearest to its left edge, and covers every row that
+  it touches, so that the pieces of a table's line meet each other and the lines across. A box with such lines is crisp
+  if its origin is put on a whole pixel horizontally too.
 - An area's edges are rounded each by itself, so that cells side by side leave no gap and do not overlap. In a formula
   its left and right edges, and the ends of horizontal lines, are exact; in a table they are whole pixels, as the
   vertical lines that they meet are.
@@ -53,9 +54,22 @@ def _signed(data, at, size):
 def read_pages(
     data, stop, rows, metrics, ids, numbers, scale, table, out_pages, out_glyphs, out_rules, out_specials, unknown
 ):
-    """Whole pages of `data[:stop]`: their number, that of glyphs, rules, specials, unknown fonts; where the rest begins.
+    """Whole pages of `data[:stop]`.
 
-    `data` has room for one more operand behind `stop`. What is drawn in a font that is not known is left out.
+    Args:
+        data: [> stop] uint8, with room for one more operand behind `stop`.
+        stop: Where it ends.
+        rows: [F] int32, by TeX's number of a font: its row of the following, or -1 if it is not known.
+        metrics: [R, 3, 256] int32, width, height and depth of its characters in sp.
+        ids: [R, 256] int32, their glyphs, or -1.
+        numbers: [R] int32, the engine's number of the font.
+        scale: 1/64 px in a scaled point.
+        table: Which count of a page is 1 if it is a table.
+        out_pages, out_glyphs, out_rules, out_specials: Filled; the columns are above, and those of `Box`.
+        unknown: Filled with where fonts are defined that are not known; what is drawn in them is left out.
+
+    Returns:
+        The numbers of pages, glyphs, rules, specials, unknown fonts; where the first page begins that is not whole.
     """
     stack = np.empty((_DEEPEST, 6), np.int64)
     pages = glyphs = rules = specials = fonts = 0
@@ -200,10 +214,9 @@ def read_pages(
                 at += length
             elif op < 247:
                 font = _unsigned(data, at, op - 242)
-                if font >= len(rows) or rows[font] < 0:
-                    if fonts < len(unknown):
-                        unknown[fonts] = at - 1
-                        fonts += 1
+                if (font >= len(rows) or rows[font] < 0) and fonts < len(unknown):
+                    unknown[fonts] = at - 1
+                    fonts += 1
                 at += op - 242
                 at += 14 + np.int64(data[at + 12]) + np.int64(data[at + 13]) if at + 14 <= stop else 14
             else:

@@ -1,8 +1,8 @@
 """The pdfTeX engine: batches of items set by a server, and what is done about the one that harms it.
 
-TeX is a programming language, so an item may hang, end or change its server. Each batch ends in a sentinel formula, which
-must look as it did on a fresh server. If anything goes wrong nothing of that server is used: what was in its batch is set
-again on a new one, less the culprit, which is found by the marks that TeX leaves after each item, or else by halving.
+TeX is a programming language, so an item may hang, end or change its server. Each batch ends in a sentinel formula,
+which must look as it did on a fresh server. If anything goes wrong nothing of that batch is used: it is set again on a
+new server, less the culprit, which is found by the marks that TeX leaves after each item, or else by halving.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.assemble import Assembler
 from gpurender.typeset.latex.box import Box, Failure
-from gpurender.typeset.latex.limits import ITEMS, LARGEST, LONGEST, SECONDS
+from gpurender.typeset.latex.limits import FORGIVEN, ITEMS, LARGEST, LONGEST, SECONDS
 from gpurender.typeset.latex.server import Outcome, Server
 from gpurender.typeset.latex.source import Source
 
@@ -28,7 +28,7 @@ _TABLE_WIDTH = 345.0  # pt, of a table that is given none: LaTeX's own
 _LINE_END = re.compile(r"[\r\n\x00]")
 _ERROR = re.compile(r"^! (.*)\n?(.*)", re.MULTILINE)
 _WORDS = re.compile(r"\\(?:[A-Za-z@]+|.)")
-_FORGIVEN = "Missing $ inserted."  # in tables, as their authors see it
+# In tables, as their authors see them: a sign of maths in text, a line across where a row has begun.
 
 
 class PdfTeX:
@@ -39,8 +39,8 @@ class PdfTeX:
         size: Of maths, px per em of 10 pt.
         fonts: What glyphs of its boxes are numbered by; it grows.
 
-    A server is of one process: after a fork the child starts another. On Linux it is killed with the thread that started
-    it; a batch that it was about to set is then set on a new one.
+    A server is of one process: after a fork the child starts another. On Linux it is killed with the thread that
+    started it; what is asked of it after that, or was just then, is set on a new one.
     """
 
     name = "pdftex"
@@ -67,7 +67,7 @@ class PdfTeX:
         """What glyphs of its boxes are numbered by."""
         return self._assembler.fonts
 
-    def check(self) -> None:
+    def start(self) -> None:
         """Start it, if it does not run.
 
         Raises:
@@ -151,7 +151,12 @@ class PdfTeX:
         """Set a batch on a server that is ended if it is harmed; then there are no results."""
         server = self._started()
         self._items += len(sources)
-        outcome = server.run([self._call(source) for source in sources], careful)
+        try:
+            outcome = server.run([self._call(source) for source in sources], careful)
+        except BaseException:
+            # What it was to say is still to come.
+            self.close()
+            raise
         if not outcome.reason:
             pages = self._assembler.read(outcome.pages, server.number)
             if pages.sentinel == self._sentinel:
@@ -174,13 +179,12 @@ class PdfTeX:
             for k, (start, stop) in enumerate(pairwise([0, *outcome.marks[: len(sources)]])):
                 if "\n! " in outcome.log[start:stop]:
                     errors[k] = _errors(outcome.log[start:stop])
-        largest = LARGEST * 64
         results: list[Box | Failure] = []
         for k, source in enumerate(sources):
             box = boxes.get(k)
             said = errors.get(k, ())
             if source.style == "table":
-                said = [error for error in said if error != _FORGIVEN]
+                said = [error for error in said if error not in FORGIVEN]
             if said:
                 kind = "limit" if "Dimension too large." in said or "Huge page" in said[0] else "error"
                 results.append(Failure(kind, said[0]))
@@ -188,14 +192,19 @@ class PdfTeX:
                 results.append(Failure("error", "TeX set nothing"))
             elif isinstance(box, str):
                 results.append(Failure("picture", box))
-            elif (
-                max(box.width, box.height + box.depth, box.ink[1] - box.ink[0], 64 * (box.ink[3] - box.ink[2]))
-                > largest
-            ):
+            elif _extent(box) > LARGEST:
                 results.append(Failure("limit", f"larger than {LARGEST} px"))
             else:
                 results.append(box)
         return results
+
+
+def _extent(box: Box) -> int:
+    """Px from end to end, of what is wider or taller: the box and its ink, wherever that is."""
+    left, top, right, bottom = box.ink if box.ink[0] < box.ink[2] else (0, 0, 0, 0)
+    width = max(box.width, 64 * right) - min(0, 64 * left)
+    height = max(box.depth, 64 * bottom) - min(-box.height, 64 * top)
+    return max(width, height) // 64
 
 
 def _sp(points: float) -> int:
@@ -211,5 +220,8 @@ def _errors(log: str) -> list[str]:
             message = f"Undefined control sequence {words[-1]}" if words else message
         elif message.startswith("Forbidden control sequence"):
             message = "something is never closed"
+        else:
+            # Lines are counted from the server's start.
+            message = message.partition(" after line")[0]
         errors.append(message)
     return errors

@@ -30,11 +30,10 @@ except ImportError:  # not POSIX
     fcntl = None  # type: ignore[assignment]
 
 from gpurender.typeset.latex.box import EngineError
-from gpurender.typeset.latex.limits import ADDRESS_SPACE, FILE_SIZE, SECONDS
+from gpurender.typeset.latex.limits import SECONDS
+from gpurender.typeset.latex.sandbox import INSTALL, environment, sandboxed
 
-__all__ = ["INSTALL", "Outcome", "Server"]
-
-INSTALL = "apt-get install -y --no-install-recommends texlive-latex-recommended texlive-latex-extra lmodern"
+__all__ = ["Outcome", "Server"]
 
 _START_SECONDS = 60.0  # until the first page: the first start after an installation reads much from disk
 _ITEM_SECONDS = 0.02  # that an item of a batch has on average, beside what one may take
@@ -54,20 +53,6 @@ _SENTINEL = (
     r"\end{matrix}\overline{m}\quad\mbox{so \textit{it} is 3\%}\textcolor{red}{z} % the rest is no part of it"
 )
 
-_ENVIRONMENT = {
-    "dvi_buf_size": "800",
-    "error_line": "254",
-    "half_error_line": "200",
-    "max_print_line": "4000",
-    "MKTEXFMT": "0",
-    "MKTEXMF": "0",
-    "MKTEXPK": "0",
-    "MKTEXTFM": "0",
-    "openin_any": "p",
-    "openout_any": "p",
-    "shell_escape": "f",
-}
-
 
 class Outcome(NamedTuple):
     """What came of a batch."""
@@ -75,7 +60,9 @@ class Outcome(NamedTuple):
     pages: bytes  # DVI, all pages that came
     log: str
     marks: list[int]  # where in the log each item ends, as far as it came
-    reason: str  # "" if it came to its end; else "died", "slow"; "open": an item left a group open; "changed": macros
+    # Empty if it came to its end; else "died"; "slow"; "open": an item left a group open; "changed": items changed what
+    # the next ones would look like.
+    reason: str
 
 
 class Server:
@@ -100,16 +87,19 @@ class Server:
         self._guard = "".join(secrets.choice(string.ascii_letters) for _ in range(10))
         self.number = secrets.randbelow(2**31 - 1)
         self._batches = 0
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         try:
-            lock = _lock(folder)
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
             try:
-                self._open(folder, command)
-                self._start()
+                lock = _lock(folder)
+                try:
+                    self._open(folder, command)
+                    self._start()
+                finally:
+                    os.close(lock)
             finally:
-                os.close(lock)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            raise EngineError(f"pdftex cannot be started: {error}") from error
 
     def _open(self, folder: Path, command: str) -> None:
         text = (files("gpurender.typeset.latex") / "server.tex").read_text()
@@ -118,30 +108,23 @@ class Server:
         (folder / "srv.tex").write_text(text)
         for name in ("gpr-in.tex", "srv.dvi", "srv.log"):
             os.mkfifo(folder / name, 0o600)
-        # Open for both, the input blocks nobody when TeX is gone, and does not end when a batch does.
-        self._input = os.open(folder / "gpr-in.tex", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._dvi = os.open(folder / "srv.dvi", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._log = os.open(folder / "srv.log", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        for pipe in (self._input, self._dvi, self._log):
-            # Without privileges a user has a share of them in all: then the pipes stay as they are, only slower.
-            with contextlib.suppress(OSError, AttributeError):
-                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TEXMFOUTPUT")}
-        launcher = str(files("gpurender.typeset.latex") / "launch.py")
-        limits = [str(os.getpid()), str(ADDRESS_SPACE), str(FILE_SIZE)]
-        options = ["-output-format=dvi", "-fmt=latex", "-no-shell-escape", "-interaction=batchmode"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", launcher, *limits, command, *options, "srv.tex"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=environment | _ENVIRONMENT,
-            start_new_session=True,
-        )
+        pipes: list[int] = []
+        try:
+            # Open for both, the input blocks nobody when TeX is gone, and does not end when a batch does.
+            for name, mode in (("gpr-in.tex", os.O_RDWR), ("srv.dvi", os.O_RDONLY), ("srv.log", os.O_RDONLY)):
+                pipes.append(os.open(folder / name, mode | os.O_NONBLOCK | os.O_CLOEXEC))
+                # Without privileges a user has a share of such memory: then a pipe stays as it is, only slower.
+                with contextlib.suppress(OSError, AttributeError):
+                    fcntl.fcntl(pipes[-1], fcntl.F_SETPIPE_SZ, _PIPE)
+            self._input, self._dvi, self._log = pipes
+            self._process = _launch(folder, command)
+        except BaseException:
+            for pipe in pipes:
+                os.close(pipe)
+            raise
         self._terminal = self._process.stdout.fileno()  # type: ignore[union-attr]
         os.set_blocking(self._terminal, False)
-        self._end = weakref.finalize(self, _end, self._process, [self._input, self._dvi, self._log])
+        self._end = weakref.finalize(self, _end, self._process, pipes)
         _servers.add(self)
 
     def _start(self) -> None:
@@ -178,7 +161,7 @@ class Server:
         r"""Set items.
 
         Args:
-            calls: The letter of a macro of `server.tex` (as I in `\gprI...`), and its arguments but the first, in one line.
+            calls: The letter of a macro of `server.tex` (I of `\gprI`), and its arguments but the first, on one line.
             careful: Whether it is to be known of each item when it ended, at some cost; each then has `limits.SECONDS`.
         """
         guard = ("\\gprslow" if careful else "\\gpr") + self._guard
@@ -209,7 +192,7 @@ class Server:
             events = dict(poll.poll(_LOOK_MS))
             ended = any(what & select.POLLHUP for what in events.values())
             if not events or ended or self._dvi in events:
-                # TeX waits for us where its pages fill their pipe before the log says a word: then they are looked at too.
+                # Where its pages fill their pipe before the log says a word, TeX waits: then they are looked at too.
                 if _drain(self._dvi, pages):
                     poll.register(self._dvi, select.POLLIN)
                 _drain(self._terminal, said)
@@ -219,6 +202,9 @@ class Server:
                 break
             looked = max(0, len(log) - len(last))
             if ended:
+                # Its pipes close a moment before it is gone.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(1.0)
                 reason = "died"
                 break
             if careful and log.rfind(mark) > marked:
@@ -229,17 +215,20 @@ class Server:
                 break
         _drain(self._dvi, pages)
         _drain(self._terminal, said)
-        return self._outcome(len(calls), bytes(pages), (log + said).decode("utf-8", "replace"), reason)
+        outcome = self._outcome(len(calls), bytes(pages), log.decode("utf-8", "replace"), reason)
+        return outcome._replace(log=outcome.log + said.decode("utf-8", "replace")) if said else outcome
 
     def _outcome(self, count: int, pages: bytes, log: str, reason: str) -> Outcome:
         names = [*map(str, range(count)), f"end{self._batches}"]
-        marks, at = [], 0
+        marks: list[int] = []
+        at = 0
         for name in names:
             at = log.find(f"{self._nonce} {name} ", at)
-            if at < 0:
+            start = at + len(self._nonce) + len(name) + 2
+            # The log of one that was killed may end anywhere.
+            if at < 0 or len(log) < start + len(_CLOSED):
                 break
-            state = log[at + len(self._nonce) + len(name) + 2 :][:3]
-            if state != _CLOSED:
+            if not log.startswith(_CLOSED, start):
                 return Outcome(pages, log, marks, "open")
             marks.append(at)
         if len(marks) > count:
@@ -256,11 +245,26 @@ class Server:
 _servers: weakref.WeakSet[Server] = weakref.WeakSet()
 
 
+def _launch(folder: Path, command: str) -> subprocess.Popen[bytes]:
+    options = ["-output-format=dvi", "-fmt=latex", "-no-shell-escape", "-interaction=batchmode"]
+    return subprocess.Popen(
+        sandboxed([command, *options, "srv.tex"]),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=folder,
+        # The least that TeX takes: what it holds back is to be pushed out after each batch.
+        env=environment(dvi_buf_size="800"),
+        # A Ctrl-C at the terminal is for us.
+        start_new_session=True,
+    )
+
+
 def _drain(pipe: int, into: bytearray) -> bool:
-    """Read what there is; whether there was any."""
+    """Read what there is, but for one who writes faster than that; whether there was any."""
     before = len(into)
     with contextlib.suppress(BlockingIOError):
-        while got := os.read(pipe, _PIPE):
+        while len(into) - before < _MOST and (got := os.read(pipe, _PIPE)):
             into += got
     return len(into) > before
 

@@ -7,7 +7,6 @@ from typing import Literal, get_args
 
 from gpurender.typeset.latex.box import Box, Engine, EngineError, Failure
 from gpurender.typeset.latex.document import set_as_picture
-from gpurender.typeset.latex.limits import LARGEST
 from gpurender.typeset.latex.sandbox import INSTALL
 from gpurender.typeset.latex.source import RefusedError, Source, prepare
 from gpurender.typeset.maths import Kind
@@ -61,7 +60,7 @@ class LatexSetter:
 
             pdftex = PdfTeX(self.size)
             try:
-                pdftex.check()
+                pdftex.start()
             except EngineError as error:
                 if self.choice == "pdftex":
                     raise
@@ -116,11 +115,8 @@ def _no_tex(source: Source, size: float) -> Failure:
 
 
 def _checked(box: Box | Failure, is_table: bool) -> Box | Failure:
-    if isinstance(box, Box):
-        left, top, right, bottom = box.ink
-        if max(box.width, box.height + box.depth, 64 * (right - left), 64 * (bottom - top)) > 64 * LARGEST:
-            return Failure("limit", f"larger than {LARGEST} px")
-        if left >= right and not box.pictures:
-            return Failure("error", "nothing of it is visible")
-        return box._replace(is_table=is_table) if is_table else box
-    return box
+    if isinstance(box, Failure):
+        return box
+    if box.ink[0] >= box.ink[2]:
+        return Failure("error", "nothing of it is visible")
+    return box._replace(is_table=True) if is_table else box

@@ -57,9 +57,7 @@ _ACCENT = re.compile(
 )
 _LAST = re.compile(r"(?<!\\)(?:\\\\)*\\$")
 _BLANK = re.compile(r"\s+")
-_WORD = re.compile(
-    r"\\(?:(begin|end) *\{([^{}]*)\}|([A-Za-z]+))|(\\[^A-Za-z]|&)|([{}])|([\x00-\x1f\x7f\ud800-\udfff])"
-)
+_WORD = re.compile(r"\\(?:(begin|end) *\{([^{}]*)\}|([A-Za-z]+))|(\\[^A-Za-z]|&)|([{}])|([\x00-\x1f\x7f\ud800-\udfff])")
 
 
 def prepare(text: str, kind: Kind) -> Source:

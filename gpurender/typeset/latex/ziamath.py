@@ -16,12 +16,12 @@ from gpurender.typeset.latex.limits import LARGEST, LONGEST
 from gpurender.typeset.latex.mathml import TooLargeError, to_mathml
 from gpurender.typeset.latex.nodes import load_library
 from gpurender.typeset.latex.plain import UnsettableError
+from gpurender.typeset.latex.sandbox import INSTALL
 from gpurender.typeset.latex.source import RefusedError, Source, check
 from gpurender.typeset.layout import FontKey
 
 __all__ = ["Ziamath"]
 
-_INSTALL = "apt-get install -y --no-install-recommends texlive-latex-recommended texlive-latex-extra lmodern"
 # xcolor's, where they differ from those of CSS.
 _COLORS = {"brown": 0xBF8040, "darkgray": 0x404040, "gray": 0x808080, "green": 0x00FF00, "lightgray": 0xBFBFBF}
 _COLORS |= {"lime": 0xBFFF00, "olive": 0x808000, "orange": 0xFF8000, "pink": 0xFFBFBF, "purple": 0xBF0040}
@@ -205,7 +205,7 @@ class Ziamath:
     def _set(self, source: Source) -> tuple[_Drawing | Failure, int]:
         """A formula's glyphs and rules, and its width."""
         if source.style == "table":
-            return Failure("error", f"tables need pdfTeX: {_INSTALL}"), 0
+            return Failure("error", f"tables need pdfTeX: {INSTALL}"), 0
         if len(source.tex) > LONGEST:
             return Failure("limit", f"longer than {LONGEST} characters"), 0
         try:

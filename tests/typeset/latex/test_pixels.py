@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +51,7 @@ def poppler(sources, folder):
     ]
     head = PREAMBLE + r"\begin{document}\hoffset0pt\voffset0pt\pdfhorigin20pt\pdfvorigin20pt"
     head += rf"\hsize{length}\textwidth\hsize\linewidth\hsize"
+    folder = Path(tempfile.mkdtemp(dir=folder))
     (folder / "t.tex").write_text("\n".join([head, *items, r"\end{document}"]), encoding="utf-8")
     command = ["pdftex", "-fmt=latex", "-output-format=pdf", "-interaction=nonstopmode", "t.tex"]
     subprocess.run(command, cwd=folder, capture_output=True, check=False)
@@ -100,8 +103,9 @@ def compare(sources, folder):
     found = [find_formulas(source) for source in sources]
     whole = [n for n, source in enumerate(sources) if [f[:2] for f in found[n]] == [(0, len(source))]]
     typesetter = Typesetter(latex="pdftex", math_size=SIZE, margin=0, width=WIDTH)
-    # As wide as it is on both sides.
-    typesetter._latex.width = 0
+    if not sources[0].startswith("\\begin{tab"):
+        # As wide as it is on both sides.
+        typesetter._latex.width = 0
     layout = typesetter([sources[n] for n in whole])
     failed = {d.page for d in layout.diagnostics}
     kept = [page for page in range(len(whole)) if page not in failed]
@@ -126,10 +130,10 @@ def check(sources, found):
 
 
 def test_what_is_written_here_equals_tex_own_pages(tmp_path):
-    sources = [*(f"$${tex}$$" for tex in WRITTEN), TABLE]
-    found = compare(sources, tmp_path)
-    assert len(found) == len(sources)
-    check(sources, found)
+    for sources in ([f"$${tex}$$" for tex in WRITTEN], [TABLE]):
+        found = compare(sources, tmp_path)
+        assert len(found) == len(sources)
+        check(sources, found)
 
 
 def test_real_formulas_equal_tex_own_pages(tmp_path, pieces):
