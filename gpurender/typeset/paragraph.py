@@ -327,7 +327,9 @@ def _fill(
                             max(ink_bottom, y + entries[word, BOTTOM]),
                         )
                     boxes[w_out, 0], boxes[w_out, 1] = px, y - extents[b, 0] / 64
-                    boxes[w_out, 2], boxes[w_out, 3] = px + widths[i] / 64, y + extents[b, 1] / 64
+                    # One of several lines is as wide as its last one, to the text after it.
+                    boxes[w_out, 2] = max(px + widths[i] / 64, float(px + entries[word, RIGHT]))
+                    boxes[w_out, 3] = y + extents[b, 1] / 64
                     ranges[w_out, 0], ranges[w_out, 1] = begin, begin + entries[word, LENGTH]
                     kinds[w_out] = box_kinds[b]
                     w_out += np.uint64(1)
