@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpurender.typeset.latex import limits, pdftex
-from gpurender.typeset.latex.box import COLOR, FONT, FOREGROUND, Box, EngineError, Failure, X, XMAX, Y
+from gpurender.typeset.latex.box import COLOR, FONT, FOREGROUND, XMAX, Box, EngineError, Failure, X, Y
 from gpurender.typeset.latex.pdftex import PdfTeX
 from gpurender.typeset.latex.source import RefusedError, Source, check
 
