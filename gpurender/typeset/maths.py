@@ -72,6 +72,7 @@ _FENCE_END = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*$", re.MULTILINE)
 _MATHS = re.compile(r"\\[A-Za-z]|\^|_\{")
 # The word is possessive and begins where letters begin, so that a long one is read once.
 _PROSE = re.compile(r"(?<![A-Za-z])[A-Za-z]{2,}+\s+[A-Za-z]{2}|[^\W\d_A-Za-z\u0370-\u03ff\U0001d400-\U0001d7ff]{2}")
+_VARIABLE = re.compile(r"[A-Z_][A-Z_0-9]+(?![A-Za-z])")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -128,12 +129,16 @@ class _Scanner:
         return ends
 
     def formulas(self) -> Iterator[Formula]:
-        i = 0
+        i, path = 0, -1
         while i < len(self.tokens):
             found = self._formula(i)
             if found is None:
                 i += 1
             else:
+                # In a path, such as C:\new\times, what follows a command that is no maths is none.
+                if found.kind == "command" and (found.start == path or self.text[found.start - 1 : found.start] == ":"):
+                    found = found._replace(kind="other")
+                path = found.stop if found.kind == "other" else -1
                 yield found
                 i = bisect_left(self.starts, found.stop, lo=i + 1)
 
@@ -182,6 +187,9 @@ class _Scanner:
         if token.text == "$$":
             return Formula(token.start, stop, "display") if other.text == "$$" and body.strip() else None
         if not body.strip() or self.text[stop : stop + 1].isdigit() or not _is_formula(body):
+            return None
+        if _VARIABLE.match(body) and _VARIABLE.match(self.text, stop):
+            # $HOME/bin:$PATH
             return None
         if other.text == "$$":
             # `$x$$y$`: its second half opens the next one.

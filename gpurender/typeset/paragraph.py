@@ -77,7 +77,7 @@ def _fill(
     first_box, first_font, box_kinds, extents, box_glyphs, box_glyph_offsets, box_rules, box_rule_offsets,
     box_cells, box_cell_offsets,
     space, ascent, descent, leading, gap, line_skip, baseline, limit, width, margin, trim, centered, max_pixels,
-    sizes, out_ids, out_fonts, out_xy, out_colors, glyph_offsets, out_rules, out_rule_colors, rule_offsets,
+    foreground, sizes, out_ids, out_fonts, out_xy, out_colors, glyph_offsets, out_rules, out_rule_colors, rule_offsets,
     boxes, ranges, kinds, cells, word_offsets, places, notes,
 ):  # fmt: skip
     """Set page by page. Lengths in 1/64 px but those of the page and its lines, px.
@@ -261,6 +261,13 @@ def _fill(
         if y > tallest or np.int64(sizes[n, 0]) * sizes[n, 1] > max_pixels:
             notes[n] = OVERSIZE
             sizes[n, 0] = sizes[n, 1] = 1
+            # What was written there is for others again.
+            for k in range(np.uint64(glyph_offsets[n]), g_out):
+                out_colors[k] = foreground
+            out_rule_colors[rule_offsets[n] : r_out] = foreground
+            if len(kinds) > 0:
+                for k in range(np.uint64(word_offsets[n]), w_out):
+                    kinds[k], cells[k, 0], cells[k, 1] = 0, -1, -1
             g_out, w_out = np.uint64(glyph_offsets[n]), np.uint64(word_offsets[n])
             r_out, b_out = rule_offsets[n], first_place
         shift_x, shift_y = (sizes[n, 1] - (right - left)) // 2 - left, margin - top
@@ -346,6 +353,7 @@ def set_pages(
         max(1, font.space), font.ascent, font.descent, style.line_height, round(GAP * font.key.size),
         round(LINE_SKIP * font.key.size), baseline, (style.width - 2 * style.margin) * 64, style.width, style.margin,
         style.trim, style.display == "center", style.max_pixels,
+        np.array(style.foreground, np.uint8),
         sizes, ids, fonts, xy, glyph_colors, glyph_offsets, rules, rule_colors, rule_offsets,
         boxes, ranges, kinds, cells, word_offsets, places, notes,
     )  # fmt: skip

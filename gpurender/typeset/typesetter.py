@@ -218,7 +218,7 @@ class Typesetter:
                 codes[start:stop] = STAND_IN
         runs = self._analyzer(texts, codes, starts, insets)
         tokens = self._cache.tokenize(codes, starts, runs.keys)
-        outlines = self._latex.engine.fonts if insets.boxes else []
+        outlines = self._latex.fonts
         fonts: list[Outlines] = [*self.stack.fonts, *outlines]
         layout, notes, places = set_pages(tokens, runs, starts, self._cache, self._style, insets, outlines)
         if len(layout.fonts) > 1:
@@ -267,8 +267,7 @@ class Typesetter:
 
     def font_names(self, layout: Layout, pages: range) -> list[str]:
         """The names of the fonts that some successive pages of one of its layouts are set in; of emoji too."""
-        outlines = [] if self._latex.choice == "off" else self._latex.engine.fonts
-        names = {font.key: font.name for font in [*self.stack.fonts, *outlines]}
+        names = {font.key: font.name for font in [*self.stack.fonts, *self._latex.fonts]}
         glyphs = slice(int(layout.glyph_offsets[pages.start]), int(layout.glyph_offsets[pages.stop]))
         if len(layout.fonts) == 1:
             used = [0] if glyphs.start < glyphs.stop else []

@@ -251,6 +251,15 @@ def test_in_right_to_left_text_a_formula_takes_its_place_in_the_order(setter):
     assert len(ids)
 
 
+def test_an_oversize_page_leaves_nothing_to_the_next():
+    small = typesetter(max_pixels=20_000)
+    huge = "$rc" + "x" * 200 + "$ \\begin{tabular}{c} x \\end{tabular} $r$"
+    for after in ("hello", "$x$", "hello $c$"):
+        layout = small([huge, after])
+        assert [d.kind for d in layout.diagnostics] == ["oversize"]
+        assert layout.select([1]).equals(small(after))
+
+
 def test_latex_off_sets_what_is_typed():
     layout = Typesetter(latex="off")("Let $x$ be")
     assert layout.diagnostics == ()

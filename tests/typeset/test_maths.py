@@ -48,6 +48,7 @@ def test_formulas(text, expected):
     "text",
     [
         "costs $5 and $10",
+        "export PATH=$HOME/bin:$PATH",
         "US$5-$10",
         "$5 for the cat and 3$",
         "He has $80,000. The bank lends $50,000 at 5%.",
@@ -86,6 +87,8 @@ def test_kinds():
         (r"\section{a}", "other"),
         (r"\n", "other"),
         (r"C:\Users\me", "other"),
+        (r"C:\new\times\pi\alpha.txt", "other"),
+        (r"D:\tau", "other"),
         (r"\begin{table} x \end{table}", "environment"),
     ],
 )

@@ -7,8 +7,12 @@ rotation or PostScript specials. A picture costs a new process, some 0.2 s, and 
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
+import sys
 import tempfile
+import time
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,7 @@ from gpurender.typeset.latex.box import NO_CELLS, Box, Failure, Picture
 from gpurender.typeset.latex.preamble import PREAMBLE
 from gpurender.typeset.latex.sandbox import environment, sandboxed
 from gpurender.typeset.latex.source import Source
+from gpurender.typeset.latex.texlog import errors
 
 __all__ = ["set_as_picture"]
 
@@ -25,8 +30,13 @@ __all__ = ["set_as_picture"]
 BLEED = 6
 _BEGIN = re.compile(r"\\begin\s*\{document\}")
 _SIZE = re.compile(r"gpr-size: (-?\d+) (-?\d+) (-?\d+)")
-_ERROR = re.compile(r"^! (.*)$", re.MULTILINE)
 
+# pdfTeX's way around its own locks, under all of its names: it puts any file into a PDF.
+_LOCKED = (
+    r"\let\pdfobj\undefined\let\pdfprimitive\undefined"
+    r"\expandafter\let\csname tex_pdfobj:D\endcsname\undefined"
+    r"\expandafter\let\csname tex_pdfprimitive:D\endcsname\undefined"
+)
 _ITEM = r"""
 \message{gpr-body}
 \begin{document}
@@ -54,7 +64,7 @@ def set_as_picture(source: Source, size: float) -> Box | Failure:
     is_document = source.style == "document"
     if is_document:
         # Without the number of the page.
-        tex = _BEGIN.sub(lambda m: m[0] + r"\pagestyle{empty}\thispagestyle{empty}", source.tex, count=1)
+        tex = _LOCKED + _BEGIN.sub(lambda m: m[0] + r"\pagestyle{empty}\thispagestyle{empty}", source.tex, count=1)
     else:
         body = {"inline": "$%s$", "display": r"$\displaystyle %s$", "table": "%s"}[source.style] % source.tex
         width = source.width / scale if source.width else 345
@@ -63,7 +73,7 @@ def set_as_picture(source: Source, size: float) -> Box | Failure:
         found = _compile(Path(folder), tex, source.style == "table")
         if isinstance(found, Failure):
             return found
-        pixels = _rasterise((Path(folder) / "item.pdf").read_bytes(), scale)
+        pixels = _rasterise(Path(folder), scale)
     if isinstance(pixels, Failure):
         return pixels
     rows, columns = (np.flatnonzero(pixels[..., 3].any(axis)) for axis in (1, 0))
@@ -88,40 +98,62 @@ def _compile(folder: Path, tex: str, forgiving: bool) -> str | Failure:
     """Compile to `item.pdf`; returns what TeX said. Where it is forgiving, some errors are none."""
     (folder / "item.tex").write_text(tex, encoding="utf-8", errors="replace")
     command = ["pdftex", "-fmt=latex", "-output-format=pdf", "-no-shell-escape", "-interaction=nonstopmode", "item.tex"]
-    try:
-        run = subprocess.run(
-            sandboxed(command),
-            cwd=folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=limits.DOCUMENT_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return Failure("limit", f"took more than {limits.DOCUMENT_SECONDS:.0f} s")
-    said = run.stdout.decode("utf-8", "replace")
+    failure = _run(folder, command)
+    if failure is not None:
+        return failure
+    said = (folder / "said").read_text(encoding="utf-8", errors="replace")
     # Of what is ours before the body, nothing is the item's fault.
-    errors = [error.strip() for error in _ERROR.findall(said[max(0, said.find("gpr-body")) :])]
-    errors = [error for error in errors if not (forgiving and error in limits.FORGIVEN)]
-    if errors or not (folder / "item.pdf").is_file():
-        return Failure("error", errors[0] if errors else "TeX made no page of it")
+    found = errors(said[max(0, said.find("gpr-body")) :])
+    found = [error for error in found if not (forgiving and error in limits.FORGIVEN)]
+    if found or not (folder / "item.pdf").is_file():
+        return Failure("error", found[0] if found else "TeX made no page of it")
     return said
 
 
-def _rasterise(pdf: bytes, scale: float) -> np.ndarray | Failure:
-    """The first page as RGBA [height, width, 4] uint8, colours not multiplied by alpha; `scale` is px per pt."""
-    import pypdfium2
+def _run(folder: Path, command: list[str]) -> Failure | None:
+    """Run a command in the folder, within the limits on time, memory and disk; what it says goes to the file `said`."""
+    deadline = time.monotonic() + limits.DOCUMENT_SECONDS
+    try:
+        with open(folder / "said", "wb") as said:
+            process = subprocess.Popen(
+                sandboxed(command),
+                cwd=folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        return Failure("error", f"{command[0]} cannot be run: {error}")
+    try:
+        while True:
+            try:
+                process.wait(0.05)
+                return None
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > deadline:
+                    return Failure("limit", f"takes more than {limits.DOCUMENT_SECONDS:.0f} s")
+                if sum(file.stat().st_size for file in folder.iterdir()) > limits.FOLDER_SIZE:
+                    return Failure("limit", f"writes more than {limits.FOLDER_SIZE >> 20} MiB")
+    finally:
+        # Whatever ends the wait, Ctrl-C too.
+        process.kill()
+        process.wait()
 
-    with pypdfium2.PdfDocument(pdf) as document:
-        page = document[0]
-        # PDF counts in units of 1/72 in, TeX in units of 1/72.27 in.
-        factor = scale * 72.27 / 72
-        if max(page.get_size()) * factor > limits.LARGEST:
-            return Failure("limit", f"larger than {limits.LARGEST} px")
-        bitmap = page.render(
-            scale=factor,
-            fill_color=(255, 255, 255, 0),
-            rev_byteorder=True,
-            force_bitmap_format=pypdfium2.raw.FPDFBitmap_BGRA,
-        )
-        return np.array(bitmap.to_numpy())
+
+def _rasterise(folder: Path, scale: float) -> np.ndarray | Failure:
+    """The first page as RGBA [height, width, 4] uint8, colours not multiplied by alpha; `scale` is px per pt."""
+    # PDF counts in units of 1/72 in, TeX in units of 1/72.27 in.
+    numbers = map(str, (scale * 72.27 / 72, limits.LARGEST, limits.AREA))
+    script = str(files("gpurender.typeset.latex") / "rasterise.py")
+    failure = _run(folder, [sys.executable, "-I", script, "item.pdf", "pixels", *numbers])
+    if failure is not None:
+        return failure
+    data = (folder / "pixels").read_bytes() if (folder / "pixels").is_file() else b""
+    if len(data) < 8:
+        return Failure("error", "its PDF cannot be rasterised")
+    width, height = struct.unpack("<II", data[:8])
+    if len(data) < 8 + 4 * width * height:
+        return Failure("limit", f"larger than {limits.LARGEST} px, or {limits.AREA} px in all")
+    return np.frombuffer(data, np.uint8, 4 * width * height, 8).reshape(height, width, 4)

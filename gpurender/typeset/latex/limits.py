@@ -11,8 +11,13 @@ import re
 
 __all__ = [
     "ADDRESS_SPACE",
+    "AREA",
     "DENIED",
+    "DOCUMENT_SECONDS",
     "ENVIRONMENTS",
+    "FILE_SIZE",
+    "FOLDER_SIZE",
+    "FORGIVEN",
     "ITEMS",
     "LARGEST",
     "LENGTHS",
@@ -28,6 +33,8 @@ LONGEST = 20_000  # characters of one source
 LARGEST = 16_384  # px, either way, of one box
 SECONDS = 2.0  # that one source may take
 DOCUMENT_SECONDS = 20.0  # that a whole document may take
+FOLDER_SIZE = 2**27  # bytes that it may write in all
+AREA = 2**24  # px of one picture
 ADDRESS_SPACE = 2**30  # bytes of a TeX process
 FILE_SIZE = 2**26  # bytes of a file it writes
 ITEMS = 100_000  # that a TeX process sets before a new one takes its place: unknown names fill its memory
@@ -40,7 +47,8 @@ DENIED = re.compile(
             r"input|include.*|(open|close)(in|out)|read|readline|write|immediate|special|message|errmessage|type(in|out)",
             r"show.*|tracing.*|dump|usepackage|RequirePackage.*|document(class|style)|LoadClass.*|PassOptions.*|pdf.*",
             r"InputIfFileExists|IfFileExists|(print)?bibliography.*|(list|no)files|make(index|glossary)|endinput",
-            r"addcontentsline|addtocontents|contentsline|tableofcontents|listof.*|verb|verbatim.*|lstinputlisting",
+            r"addcontentsline|addtocontents|contentsline|tableofcontents|listof.*|verb|verbatim.*|lstinputlisting|wlog",
+            r"filecontents.*|synctex|(Package|Class|Generic)(Error|Warning|Info).*|gpr.*",
             r"font|font(encoding|family|size|dimen)|usefont|hyphenchar|skewchar|hyphenation|patterns|(set)?language",
             r"(cat|lc|uc|sf|math|del|lp|rp|ef|tag|knbs|stbs|shbs|knbc|knac)code|letterspacefont|ignoreligaturesinfont",
             # How TeX goes on, and its pages.
@@ -48,6 +56,10 @@ DENIED = re.compile(
             r".*Shipout.*|At(Begin|End).*|(this)?pagestyle|pagecolor|pagenumbering|(new|clear|cleardouble)page|(no)?pagebreak",
             r"maketitle|page(goal|total|stretch|shrink|depth|fi.*)|deadcycles|insertpenalties|prevgraf|insert|marks?",
             r"mag|magnification|[hv]offset|vsplit|(one|two)column|part|chapter|(sub)*section",
+            r"(sub)?paragraph|title.*|author|and|date|appendix|abstract|the(index|bibliography)|bibitem|figure|figurename",
+            # Environments by their bare words, which would leave them open.
+            r"end[a-z]+|list|trivlist|itemize|enumerate|description|quot(e|ation)|verse|center|flush(left|right)|tabbing",
+            r"tablenotes|TPT.*|table|tabular.?|array|minipage|picture|sloppypar",
             # Definitions, and what outlives a group.
             r"[egx]?def|let|futurelet|x?global.*|long|outer|protected|(re)?new(?!line$).*|provide.*|(Ren|N)ew.*|Provide.*",
             r"Declare.*|(math)?chardef|(count|dimen|skip|muskip|toks)(def)?|set(counter|box)|addtocounter|(ref)?stepcounter",

@@ -16,18 +16,17 @@ from typing import Any
 
 from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.assemble import Assembler
-from gpurender.typeset.latex.box import Box, Failure
+from gpurender.typeset.latex.box import Box, EngineError, Failure
 from gpurender.typeset.latex.limits import FORGIVEN, ITEMS, LARGEST, LONGEST, SECONDS
 from gpurender.typeset.latex.server import Outcome, Server
 from gpurender.typeset.latex.source import Source
+from gpurender.typeset.latex.texlog import errors as errors_in
 
 __all__ = ["PdfTeX"]
 
 _BATCH = 256  # items between two sentinels
 _TABLE_WIDTH = 345.0  # pt, of a table that is given none: LaTeX's own
 _LINE_END = re.compile(r"[\r\n\x00]")
-_ERROR = re.compile(r"^! (.*)\n?(.*)", re.MULTILINE)
-_WORDS = re.compile(r"\\(?:[A-Za-z@]+|.)")
 # In tables, as their authors see them: a sign of maths in text, a line across where a row has begun.
 
 
@@ -109,7 +108,10 @@ class PdfTeX:
             self.close()
             self._server, self._items = Server(), 0
             self._assembler.begin()
-            sentinel = self._assembler.read(self._server.first, self._server.number).sentinel
+            try:
+                sentinel = self._assembler.read(self._server.first, self._server.number).sentinel
+            except OSError as error:
+                raise EngineError(f"TeX's fonts cannot be read: {error}") from error
             self._sentinel = self._sentinel or sentinel
         return self._server
 
@@ -133,7 +135,7 @@ class PdfTeX:
     def _judge(self, source: Source, outcome: Outcome) -> Box | Failure:
         """What becomes of the item that a server did not get beyond."""
         start = outcome.marks[-1] if outcome.marks else 0
-        errors = _errors(outcome.log[start:])
+        errors = errors_in(outcome.log[start:])
         if outcome.reason == "slow":
             return Failure("limit", f"takes more than {SECONDS:g} s")
         if outcome.reason == "died" and not errors:
@@ -141,7 +143,7 @@ class PdfTeX:
             outcome, results = self._run([source], careful=True)
             if results is not None:
                 return results[0]
-            errors = _errors(outcome.log)
+            errors = errors_in(outcome.log)
             if outcome.reason == "slow":
                 return Failure("limit", f"takes more than {SECONDS:g} s")
         kind = "limit" if any("capacity exceeded" in error for error in errors) else "error"
@@ -153,14 +155,14 @@ class PdfTeX:
         self._items += len(sources)
         try:
             outcome = server.run([self._call(source) for source in sources], careful)
+            if not outcome.reason:
+                pages = self._assembler.read(outcome.pages, server.number)
+                if pages.sentinel == self._sentinel:
+                    return outcome, self._results(sources, outcome, pages.boxes)
         except BaseException:
-            # What it was to say is still to come.
+            # What it was to say is still to come, or half read.
             self.close()
             raise
-        if not outcome.reason:
-            pages = self._assembler.read(outcome.pages, server.number)
-            if pages.sentinel == self._sentinel:
-                return outcome, self._results(sources, outcome, pages.boxes)
         self.close()
         return outcome, None
 
@@ -178,7 +180,7 @@ class PdfTeX:
         if "\n! " in outcome.log:
             for k, (start, stop) in enumerate(pairwise([0, *outcome.marks[: len(sources)]])):
                 if "\n! " in outcome.log[start:stop]:
-                    errors[k] = _errors(outcome.log[start:stop])
+                    errors[k] = errors_in(outcome.log[start:stop])
         results: list[Box | Failure] = []
         for k, source in enumerate(sources):
             box = boxes.get(k)
@@ -209,19 +211,3 @@ def _extent(box: Box) -> int:
 
 def _sp(points: float) -> int:
     return min(round(points * 65536), 2**30 - 1)
-
-
-def _errors(log: str) -> list[str]:
-    """What TeX says is wrong, as people may read it."""
-    errors = []
-    for message, context in _ERROR.findall(log):
-        if message == "Undefined control sequence.":
-            words = _WORDS.findall(context)
-            message = f"Undefined control sequence {words[-1]}" if words else message
-        elif message.startswith("Forbidden control sequence"):
-            message = "something is never closed"
-        else:
-            # Lines are counted from the server's start.
-            message = message.partition(" after line")[0]
-        errors.append(message)
-    return errors

@@ -24,7 +24,7 @@ _DROPPED = frozenset(
     \null \protect \relax \unboldmath \unskip \vfill \/ \- \centering \nobreak \ensuremath""".split()  # noqa: SIM905
 ) | {"\\"}
 # The same, with their argument.
-_DROPPED_WITH_ARGUMENT = frozenset({r"\label", r"\tag", r"\vspace", r"\vskip", r"\eqno", r"\leqno", r"\hypertarget"})
+_DROPPED_WITH_ARGUMENT = frozenset({r"\label", r"\vspace", r"\vskip", r"\eqno", r"\leqno", r"\hypertarget"})
 _SAME = {
     r"\bra": r"\bra ",
     r"\cfrac": r"\dfrac",
@@ -56,6 +56,9 @@ _ARROWS = {r"\xrightarrow": r"\longrightarrow", r"\xleftarrow": r"\longleftarrow
 # What is bold up to the end of a group or cell.
 _BOLD = {r"\boldmath": r"\boldsymbol", r"\bf": r"\mathbf"}
 # Boxes of text, and the word that latex2mathml has for their font.
+_UNSETTABLE = frozenset(
+    {r"\hline", r"\cline", r"\hdashline", r"\multicolumn", r"\vcenter", r"\colorbox", r"\fcolorbox", r"\verb"}
+)
 _TEXTS = dict.fromkeys((r"\text", r"\mbox", r"\hbox", r"\textrm", r"\textup", r"\textnormal", r"\textmd"), r"\text")
 _TEXTS |= {r"\textsc": r"\text", r"\textsl": r"\textit", r"\textbf": r"\textbf", r"\textit": r"\textit"}
 _TEXTS |= {r"\textsf": r"\textsf", r"\texttt": r"\texttt"}
@@ -277,6 +280,10 @@ def rewrite(tex: str) -> str:
             width, position = _length(tex, position)
             height, position = _length(tex, position)
             out.append(rf"\rule{{{width}}}{{{height}}}")
+        elif word == r"\tag":
+            star = tex.startswith("*", position)
+            inner, position = _argument(tex, position + star)
+            out.append(rf"\qquad {_text(inner if star else f'({inner})', 'text')}")
         elif word in _DROPPED:
             pass
         elif word in _DROPPED_WITH_ARGUMENT:
@@ -291,7 +298,7 @@ def rewrite(tex: str) -> str:
                 inner, position = _argument(tex, position)
                 parts.append(rewrite(inner).strip())
             out.append(_fraction(*parts))
-        elif word in (r"\hline", r"\cline", r"\hdashline", r"\multicolumn", r"\vcenter", r"\fcolorbox", r"\verb"):
+        elif word in _UNSETTABLE:
             raise UnsettableError(f"{word} needs pdfTeX")
         else:
             out.append(_SAME.get(word, word))

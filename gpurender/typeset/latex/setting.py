@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.box import Box, Engine, EngineError, Failure
 from gpurender.typeset.latex.document import set_as_picture
 from gpurender.typeset.latex.sandbox import INSTALL
@@ -53,6 +54,11 @@ class LatexSetter:
         if self._engine is None:
             self._engine = self._choose()
         return self._engine
+
+    @property
+    def fonts(self) -> list[Outlines]:
+        """What glyphs of boxes are numbered by; none before the engine is first needed."""
+        return self._engine.fonts if self._engine is not None else []
 
     def _choose(self) -> Engine:
         if self.choice != "ziamath":

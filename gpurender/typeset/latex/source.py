@@ -55,6 +55,7 @@ _ACCENT = re.compile(
     r"(\\(?:acute|bar|breve|check|ddot|dot|grave|hat|overline|tilde|underline|vec|widehat|widetilde)) *"
     r"(\\math(?:bb|bf|cal|frak|it|rm|scr|sf|tt) *(?:\{[^{}]*\}|[A-Za-z]))"
 )
+_LISTS = {"itemize", "enumerate"}
 _LAST = re.compile(r"(?<!\\)(?:\\\\)*\\$")
 _BLANK = re.compile(r"\s+")
 _WORD = re.compile(r"\\(?:(begin|end) *\{([^{}]*)\}|([A-Za-z]+))|(\\[^A-Za-z]|&)|([{}])|([\x00-\x1f\x7f\ud800-\udfff])")
@@ -78,7 +79,9 @@ def prepare(text: str, kind: Kind) -> Source:
         # A file of TeX's own, where % begins a comment; delimiters are no part of the formula.
         text = _strip_comments(text).strip()
         (start, stop, found), *more = find_formulas(text) or [Formula(0, 0, "other")]
-        if not more and (start, stop) == (0, len(text)) and found in ("inline", "display", "environment"):
+        if found in ("inline", "display", "environment"):
+            if more or (start, stop) != (0, len(text)):
+                raise RefusedError("error", "there is text around its formulas: set it as a text")
             return prepare(text, found)
     style: Style = "inline" if kind in ("inline", "command") else "display"
     if kind in ("inline", "display"):
@@ -136,8 +139,9 @@ def check(text: str) -> tuple[bool, bool]:
             has_lines |= symbol == "\\\\" and not open_
             has_columns |= symbol == "&" and not open_
         elif command:
-            if is_denied(command):
+            if is_denied(command) or (command == "item" and not _LISTS & set(open_)):
                 raise RefusedError("denied", f"\\{command} is not allowed in a formula")
+            has_lines |= command == "cr" and not open_
             if command in ("begin", "end"):
                 raise RefusedError("denied", f"\\{command} without the name of an environment")
         elif word:
