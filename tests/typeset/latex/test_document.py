@@ -74,6 +74,38 @@ def test_a_document_may_not_run_or_write_anything(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("word", [r"\pdfobj", r"\pdfprimitive\pdfobj", r"\ExplSyntaxOn\tex_pdfobj:D"])
+def test_a_document_may_not_put_a_file_into_its_pdf(tmp_path, word):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    failure = make(DOCUMENT % rf"{word} stream file {{{secret}}} x")
+    assert failure.message.startswith("Undefined control sequence")
+
+
+def test_disk_and_talk_have_an_end(monkeypatch):
+    monkeypatch.setattr(limits, "FOLDER_SIZE", 2**22)
+    for attack in (
+        r"\def\x{\message{xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx}\x}\x",
+        r"\newwrite\f\immediate\openout\f=a.txt \def\x{\immediate\write\f{xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx}\x}\x",
+    ):
+        failure = make(DOCUMENT % attack)
+        assert failure.kind == "limit"
+        assert "writes more" in failure.message
+
+
+def test_a_pdf_that_takes_for_ever_is_given_up(monkeypatch):
+    monkeypatch.setattr(limits, "DOCUMENT_SECONDS", 2.0)
+    one = r"\rlap{\pdfrefxform\pdflastxform}"
+    double = rf"\setbox0\hbox to5pt{{{one}{one}\hss}}\immediate\pdfxform0 "
+    failure = make(DOCUMENT % rf"\setbox0\hbox{{x}}\immediate\pdfxform0 {double * 40}\noindent{one}.")
+    assert failure.kind == "limit"
+
+
+def test_area_has_an_end():
+    failure = make(r"\rotatebox{45}{\rule{4000pt}{4000pt}}", "inline")
+    assert (failure.kind, str(limits.AREA) in failure.message) == ("limit", True)
+
+
 def test_time_has_an_end(monkeypatch):
     monkeypatch.setattr(limits, "DOCUMENT_SECONDS", 1.0)
     failure = make(DOCUMENT % r"\loop\iftrue\repeat")

@@ -6,6 +6,7 @@ import pytest
 from gpurender import Typesetter
 from gpurender.typeset.latex import pdftex, setting, ziamath
 from gpurender.typeset.latex.box import NO_CELLS, Box, EngineError, Failure
+from gpurender.typeset.latex.sandbox import INSTALL
 from gpurender.typeset.latex.setting import LatexSetter
 
 NOTHING = np.empty((0, 9), np.int32), np.empty((0, 5), np.int32)
@@ -113,6 +114,51 @@ def test_a_table_without_tex_is_its_source_and_says_what_to_install(monkeypatch)
 def test_wrong_options_are_named(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         Typesetter(**options)
+
+
+def test_text_without_latex_starts_no_engine(monkeypatch):
+    monkeypatch.setattr(pdftex.PdfTeX, "start", no_tex)
+    typesetter = Typesetter(latex="pdftex")
+    assert typesetter.font_names(typesetter(["hello"]), range(1)) == ["DejaVu Sans"]
+
+
+def test_set_tex_wants_one_thing():
+    (found,) = Typesetter(latex="ziamath").set_tex("see $x$ and $y$").diagnostics
+    assert "set it as a text" in found.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "\\begin{align*} a &= b \\tag{1} \\\\ c &= d \\end{align*}",
+        "\\begin{gather} a \\tag*{*} \\end{gather}",
+        "\\begin{align} a \\\\ \\intertext{and} b \\end{align}",
+        "$$ a \\cr b $$",
+        "\\begin{table}[ht]\\centering\\caption{A table}\\label{t}\\begin{tabular}{c} x \\end{tabular}\\end{table}",
+        "\\begin{table*}\\begin{tabular}{c} x \\end{tabular}\\caption[short]{A table}\\end{table*}",
+        "\\begin{tabular}{p{3cm}}\\begin{itemize}\\item x\\end{itemize}\\end{tabular}",
+    ],
+)
+def test_what_prompts_have(source):
+    typesetter = Typesetter(latex="auto")
+    if typesetter.latex != "pdftex":
+        pytest.skip(f"needs pdftex: {INSTALL}")
+    layout = typesetter(source)
+    assert layout.diagnostics == ()
+    assert layout.count_formulas(0) == 1
+
+
+@pytest.mark.parametrize(
+    "word", ["and", "item", "list", "center", "endtabular", "arrayrulecolor{red}", "gprmissing{x}"]
+)
+def test_a_word_in_a_formula_changes_no_table(word):
+    table = "\\begin{tabular}{|c|c|}\\hline a & b \\\\ \\hline\\hline \\end{tabular}"
+    typesetter = Typesetter(latex="auto")
+    if typesetter.latex != "pdftex":
+        pytest.skip(f"needs pdftex: {INSTALL}")
+    alone = typesetter(table)
+    assert alone.diagnostics == ()
+    assert Typesetter(latex="pdftex")([f"$\\{word} x$", table]).select([1]).equals(alone)
 
 
 def test_set_tex_needs_an_engine():
