@@ -126,6 +126,9 @@ def _fill(
                         need = max(need, line_skip)
                     # What stands between two numbers in Arabic script reads leftwards, though they do not.
                     rightwards = rightwards and not entries[word, KEY] & LEVELS
+                if count == 0:
+                    # A blank line is as high as any, and keeps off what is above it as others do.
+                    top, bottom = -(ascent >> 6), descent >> 6
                 if not first_line and max(need, above_need) >= 0 and top < bottom and above < 1 << 39:
                     y = max(y, above - top + max(need, above_need))
                 above, above_need = y + bottom if top < bottom else 1 << 40, need

@@ -17,7 +17,7 @@ STEP, HEIGHT, DEPTH = 16, 20, 5  # px
 
 
 class LetterEngine:
-    """Sets each character of a source in a square of its own, under a bar; `q` fails, `h` is high, `p` is a picture."""
+    """Sets each character in a square of its own, under a bar; `q` fails, `h` is high, `d` deep, `p` a picture."""
 
     name = "letters"
 
@@ -51,6 +51,11 @@ class LetterEngine:
             rules.astype(np.int32),
             np.array([0, 1]),
         )
+        if "d" in source.tex:
+            box = box._replace(
+                rules=box.rules + np.array([0, 64 * (up + 50), 0, 64 * (up + 50), 0], np.int32),
+                ink=(*box.ink[:3], 51),
+            )
         if "p" in source.tex:
             pixels = np.full((3, 2, 4), 255, np.uint8)
             pixels[..., :3] = 7
@@ -138,6 +143,15 @@ def test_lines_make_room_for_a_tall_formula(setter):
     # Its bar is two pixels under the descender of the line above.
     assert above > 60
     assert below == 22
+
+
+@pytest.mark.parametrize("text", ["$$d$$\nx", "$$d$$\n\nx", "$d$ a\nx", "$d$ a\n\n\nx", "$$d$$ x"])
+def test_lines_stand_below_what_hangs_down_blank_ones_too(setter, text):
+    layout = setter(text)
+    bottom = layout.rules[0, 3] >> 6
+    blank = text.count("\n\n") + text.count("\n\n\n")
+    # The letter x is 11 px high; a blank line has room of its own.
+    assert baselines(layout)[-1] - 11 >= bottom + 20 * blank
 
 
 def test_low_formulas_leave_lines_where_they_are():
@@ -276,7 +290,24 @@ def test_a_copy_keeps_the_settings():
 @given(
     st.lists(
         st.lists(
-            st.sampled_from(["a ", "word ", "$x$", "$hh$", "$q$", "$$x$$", "\n", "\t", "日本", "שלום ", "  ", "$p$,"])
+            st.sampled_from(
+                [
+                    "a ",
+                    "word ",
+                    "$x$",
+                    "$hh$",
+                    "$d$",
+                    "$$d$$",
+                    "$q$",
+                    "$$x$$",
+                    "\n",
+                    "\t",
+                    "日本",
+                    "שלום ",
+                    "  ",
+                    "$p$,",
+                ]
+            )
         ).map("".join),
         max_size=4,
     ),
@@ -296,6 +327,12 @@ def test_a_page_is_the_same_in_any_batch(texts, width):
         height, wide = alone.sizes[0].tolist()
         assert (alone.rules >= 0).all()
         assert (alone.rules <= [64 * wide, 64 * height] * 2).all()
+        # No line's letters stand where a formula of another line has its rule.
+        tops = [box[1] + HEIGHT for _, box, kind in words(alone) if kind == FORMULA and box[3] - box[1] < 40]
+        ours = {round(y) for y in tops} | {box[1] + 60 for _, box, kind in words(alone) if kind == FORMULA}
+        for top in (alone.rules[:, 1] >> 6).tolist():
+            for baseline in baselines(alone):
+                assert baseline in ours or not baseline - 10 < top < baseline
 
 
 _widths = {}
