@@ -86,9 +86,17 @@ class _Token(NamedTuple):
 
 def find_formulas(text: str) -> list[Formula]:
     """Every formula of a text, from left to right; they do not overlap."""
-    if "$" not in text and "\\" not in text:
-        return []
-    return list(_Scanner(text).formulas())
+    return list(_Scanner(text).formulas()) if _may_hold_formulas(text) else []
+
+
+def _may_hold_formulas(text: str) -> bool:
+    """Whether it is worth a closer look: most texts with dollars have prices in them, and prose between those."""
+    if "\\" in text:
+        return True
+    parts = text.split("$")
+    if len(parts) < 3:
+        return False
+    return "^" in text or "{" in text or not all(map(_PROSE.search, parts[1:-1]))
 
 
 class _Scanner:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpurender.typeset import maths
 from gpurender.typeset.maths import find_formulas
 
 SCRAPS = st.lists(
@@ -73,6 +74,22 @@ def test_kinds():
     text = r"$a$ \(b\) $$c$$ \[d\] \begin{cases}e\end{cases} \frac{1}{2}"
     kinds = [f.kind for f in find_formulas(text)]
     assert kinds == ["inline", "inline", "display", "display", "environment", "command"]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["$", "$$", "5", "10 ", "for the ", "x", " y ", "+", "^", "_{a}", "{", "}", "\n", "\n\n", "\\$", "é é", "%"]
+        ),
+        max_size=16,
+    ).map("".join)
+)
+def test_what_is_passed_over_has_no_formula(text):
+    assert find_formulas(text) == list(maths._Scanner(text).formulas())
+
+
+def test_prices_are_passed_over():
+    assert not maths._may_hold_formulas("It costs $5 for the cat and $10 in all, or $3 less on Sundays.")
 
 
 @pytest.mark.parametrize(
