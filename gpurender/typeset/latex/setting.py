@@ -19,7 +19,7 @@ ENGINES: tuple[str, ...] = get_args(EngineName)
 
 # The cache starts over, empty, when a call begins with more than this in it: boxes, and rows of glyphs, rules and
 # cells, each some 40 bytes.
-BOXES, ROWS = 2**16, 2**21
+BOXES, ROWS = 2**15, 2**20
 
 
 class LatexSetter:
