@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -12,7 +13,7 @@ from gpurender.typeset.latex.sandbox import INSTALL
 from gpurender.typeset.latex.source import RefusedError, Source, prepare
 from gpurender.typeset.maths import Kind
 
-__all__ = ["ENGINES", "EngineName", "LatexSetter"]
+__all__ = ["ENGINES", "EngineName", "LatexSetter", "LatexWarning"]
 
 EngineName = Literal["auto", "pdftex", "ziamath", "off"]
 ENGINES: tuple[str, ...] = get_args(EngineName)
@@ -22,24 +23,24 @@ ENGINES: tuple[str, ...] = get_args(EngineName)
 BOXES, ROWS = 2**15, 2**20
 
 
+class LatexWarning(UserWarning):
+    """Another engine was taken than the first choice; the message says why, and what to do."""
+
+
 class LatexSetter:
     """Sets formulas and tables by one engine; what it set once it does not set again.
 
     Args:
         choice: `"pdftex"` or `"ziamath"`, which never stand in for each other; or `"auto"`, pdfTeX where it works, else
-            ziamath: tried once, on first use.
+            ziamath, with a warning that says why: tried once, on first use.
         size: px per em of the maths.
         width: px, where lines of formulas that are wider may be broken.
-
-    Attributes:
-        reason: Why `"auto"` did not take pdfTeX; empty if it did, or has not been asked.
     """
 
     def __init__(self, choice: EngineName, size: float, width: int) -> None:
         self.choice = choice
         self.size = size
         self.width = width
-        self.reason = ""
         self._engine: Engine | None = None
         self._boxes: dict[tuple[str, str], Box | Failure] = {}
         self._rows = 0
@@ -70,7 +71,8 @@ class LatexSetter:
             except EngineError as error:
                 if self.choice == "pdftex":
                     raise
-                self.reason = str(error)
+                message = f"formulas are set by ziamath, slowly and without tables, since {error}"
+                warnings.warn(message, LatexWarning, stacklevel=2)
             else:
                 return pdftex
         from gpurender.typeset.latex.ziamath import Ziamath
