@@ -62,16 +62,17 @@ def node(module: str) -> Iterator[Setter]:
         text=True,
         cwd=_MODULES.parent,
     ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        questions, answers = process.stdin, process.stdout
+        assert questions is not None
+        assert answers is not None
 
         def run(formulas: list[str]) -> int:
-            process.stdin.write(json.dumps(formulas) + "\n")  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]
-            return int(process.stdout.readline())  # type: ignore[union-attr]
+            questions.write(json.dumps(formulas) + "\n")
+            questions.flush()
+            return int(answers.readline())
 
         yield run
-        process.stdin.close()
+        questions.close()
 
 
 @contextmanager

@@ -27,7 +27,6 @@ class Inset(NamedTuple):
     stop: int
     box: Box
     is_display: bool
-    is_table: bool
 
 
 class Insets(NamedTuple):
@@ -69,7 +68,7 @@ def collect(insets: Sequence[Inset], sources: list[tuple[int, int, int]]) -> Ins
         places[:, 1],
         places[:, 2],
         rows,
-        np.array([TABLE if inset.is_table else FORMULA for inset in insets], np.uint8),
+        np.array([TABLE if box.is_table else FORMULA for box in boxes], np.uint8),
         np.array([(box.height, box.depth) for box in boxes], np.int32).reshape(-1, 2),
         *_joined([box.glyphs for box in boxes], 9),
         *_joined([box.rules for box in boxes], 5),

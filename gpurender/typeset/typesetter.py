@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gpurender.typeset.emoji import with_pictures
-from gpurender.typeset.fallback import NONE, FontStack
+from gpurender.typeset.fallback import FontStack
 from gpurender.typeset.fonts import Font, Outlines, find_font
 from gpurender.typeset.harfbuzz import language_pointer
 from gpurender.typeset.insets import NOTHING, STAND_IN, Inset, Insets, collect, with_more_pictures
@@ -242,7 +242,7 @@ class Typesetter:
                 notices.append(Diagnostic(page, start, stop, "formula", f"set as source: {box.message}"))
                 continue
             is_display = kind not in ("inline", "command")
-            found.append(Inset(page, origin + start, origin + stop, box, is_display, box.is_table))
+            found.append(Inset(page, origin + start, origin + stop, box, is_display))
             if box.pictures:
                 message = "set as a picture: it draws beyond glyphs and rules"
                 notices.append(Diagnostic(page, start, stop, "picture", message))
@@ -274,7 +274,9 @@ class Typesetter:
         else:
             used = np.unique(layout.glyph_fonts[glyphs]).tolist()
         found = [names[layout.fonts[i]] for i in used]
-        if layout.picture_offsets[pages.start] < layout.picture_offsets[pages.stop] and self.stack.emoji != NONE:
+        pictures = int(layout.picture_offsets[pages.stop] - layout.picture_offsets[pages.start])
+        # Of the others each is one of LaTeX, and told.
+        if pictures and pictures > sum(d.kind == "picture" and d.page in pages for d in layout.diagnostics):
             found.append(self.stack.fonts[self.stack.emoji].name)
         return list(dict.fromkeys(found))
 

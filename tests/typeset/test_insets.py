@@ -1,6 +1,5 @@
 """Boxes in paragraphs: where they stand, what moves for them, and what stands for those that cannot be set."""
 
-import itertools
 import pickle
 
 import numpy as np
@@ -188,17 +187,6 @@ def test_two_formulas_side_by_side_are_two_boxes(setter):
 def test_lines_break_around_formulas_and_not_before_the_comma_after_one():
     narrow = typesetter(width=140)
     layout = narrow("aaaa $xxx$, $yyy$, bb")
-    lines = [
-        [text for text, _ in group]
-        for _, group in itertools.groupby(
-            (
-                ("aaaa $xxx$, $yyy$, bb"[a:b], round(box[3] - (DEPTH if kind else 0)))
-                for (a, b), box, kind in words(layout)
-            ),
-            key=lambda pair: 0,
-        )
-    ]
-    assert "".join(lines[0]).replace(" ", "") == "aaaa$xxx$,$yyy$,bb"
     tops = {"aaaa $xxx$, $yyy$, bb"[a:b]: box for (a, b), box, _ in words(layout)}
     commas = [box for (a, b), box, _ in words(layout) if "aaaa $xxx$, $yyy$, bb"[a:b] == ","]
     for comma, formula in zip(commas, ("$xxx$", "$yyy$"), strict=True):
@@ -246,10 +234,8 @@ def test_pictures_of_boxes_are_on_their_pages_and_said(setter):
     layout = setter(["a $p$", "b", "$x$ $p$ $pp$"])
     assert np.diff(layout.picture_offsets).tolist() == [1, 0, 2]
     assert [d.kind for d in layout.diagnostics] == ["picture"] * 3
-    boxes = [
-        box for page in (0, 2) for span, box, kind in words(layout, page) if kind == FORMULA and span[1] - span[0] > 2
-    ]
-    boxes = [box for box in boxes if box[2] - box[0] >= STEP]
+    # They are of no font.
+    assert setter.font_names(layout, range(3)) == ["DejaVu Sans", "DejaVu Serif"]
     page = Renderer(channels=3)(layout).to_numpy()
     left, top, width, height = layout.pictures[0].tolist()
     assert (width, height) == (2, 3)
@@ -261,8 +247,6 @@ def test_in_right_to_left_text_a_formula_takes_its_place_in_the_order(setter):
     (_, first, _), (_, box, _), (_, last, _) = words(layout)
     assert last[2] <= box[0] + 0.5
     assert box[2] <= first[0] + 0.5
-    ids = layout.glyph_ids[layout.glyph_fonts == layout.glyph_fonts[np.argmax(layout.glyph_xy[:, 0] >= box[0] * 64)]]
-    assert len(ids)
 
 
 def test_an_oversize_page_leaves_nothing_to_the_next():

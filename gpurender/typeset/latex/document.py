@@ -1,7 +1,7 @@
 r"""LaTeX that draws beyond glyphs and rules: compiled to PDF by a TeX of its own, cropped, and rasterised by PDFium.
 
 Whole documents go this way, since their packages and definitions are their own, and formulas and tables with TikZ,
-rotation or PostScript specials. A picture costs a new process, some 0.2 s, and is thrown away with it.
+rotation or PostScript specials. A picture costs a new process, some 0.3 s, and is thrown away with it.
 """
 
 from __future__ import annotations
@@ -66,14 +66,18 @@ def set_as_picture(source: Source, size: float) -> Box | Failure:
         # Without the number of the page.
         tex = _LOCKED + _BEGIN.sub(lambda m: m[0] + r"\pagestyle{empty}\thispagestyle{empty}", source.tex, count=1)
     else:
-        body = {"inline": "$%s$", "display": r"$\displaystyle %s$", "table": "%s"}[source.style] % source.tex
+        body = {"inline": "$%s$", "display": r"$\displaystyle{%s}$", "table": "%s"}[source.style] % source.tex
         width = source.width / scale if source.width else 345
         tex = PREAMBLE + rf"\textwidth={width:.3f}pt \hsize\textwidth \linewidth\textwidth" + _ITEM % (body, BLEED)
-    with tempfile.TemporaryDirectory(prefix="gpurender-tex-") as folder:
-        found = _compile(Path(folder), tex, source.style == "table")
-        if isinstance(found, Failure):
-            return found
-        pixels = _rasterise(Path(folder), scale)
+    try:
+        with tempfile.TemporaryDirectory(prefix="gpurender-tex-") as folder:
+            found = _compile(Path(folder), tex, source.style == "table")
+            if isinstance(found, Failure):
+                return found
+            pixels = _rasterise(Path(folder), scale)
+    except OSError as error:
+        # No room for its files, or no TeX any more: that costs this picture, not what is set with it.
+        return Failure("error", f"it cannot be compiled: {error}")
     if isinstance(pixels, Failure):
         return pixels
     rows, columns = (np.flatnonzero(pixels[..., 3].any(axis)) for axis in (1, 0))
@@ -113,19 +117,16 @@ def _compile(folder: Path, tex: str, forgiving: bool) -> str | Failure:
 def _run(folder: Path, command: list[str]) -> Failure | None:
     """Run a command in the folder, within the limits on time, memory and disk; what it says goes to the file `said`."""
     deadline = time.monotonic() + limits.DOCUMENT_SECONDS
-    try:
-        with open(folder / "said", "wb") as said:
-            process = subprocess.Popen(
-                sandboxed(command),
-                cwd=folder,
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-    except OSError as error:
-        return Failure("error", f"{command[0]} cannot be run: {error}")
+    with open(folder / "said", "wb") as said:
+        process = subprocess.Popen(
+            sandboxed(command),
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         while True:
             try:

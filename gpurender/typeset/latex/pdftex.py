@@ -55,11 +55,8 @@ class PdfTeX:
         self._pid = os.getpid()
         self._lock = threading.RLock()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"size": self.size}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["size"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PdfTeX, (self.size,)
 
     @property
     def fonts(self) -> list[Outlines]:

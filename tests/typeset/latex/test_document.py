@@ -122,6 +122,12 @@ def test_size_has_an_end():
     assert failure.kind == "limit"
 
 
+def test_no_room_for_its_files_costs_the_picture_alone(monkeypatch):
+    monkeypatch.setattr(document.tempfile, "tempdir", "/nowhere")
+    failure = make(DOCUMENT % "x")
+    assert failure.message.startswith("it cannot be compiled")
+
+
 def test_no_folder_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(document.tempfile, "tempdir", None)
