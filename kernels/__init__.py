@@ -1,4 +1,4 @@
-"""Device side: operations on arrays alone. Each checks its arguments once, here, and chooses a backend.
+"""Device side: operations on arrays alone. Each checks its arguments once, and chooses a backend.
 
 `backend="auto"` takes `"triton"` on a CUDA device, `"cpu"` (numba) on the CPU and `"reference"` elsewhere; a backend
 named explicitly never falls back. :func:`choose_backend` tells the choice.
@@ -7,243 +7,26 @@ What decides sizes and places (the *plan*) lies on the CPU; pixels (`out`, the a
 device that works. Any array may be given as a numpy array or as a torch tensor.
 """
 
-from __future__ import annotations
-
-import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-import numpy as np
-from gpurender.kernels import check
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    Array = np.ndarray | Tensor
+from gpurender.kernels.backends import BACKENDS, Backend, choose_backend, default_device
+from gpurender.kernels.images import Blurs, Images, Shades, Warps, blur, shade, warp
+from gpurender.kernels.scene import Bitmaps, Canvas, Glyphs, Pictures, Rules, composite
 
 __all__ = [
     "BACKENDS",
     "Backend",
     "Bitmaps",
+    "Blurs",
     "Canvas",
     "Glyphs",
+    "Images",
     "Pictures",
     "Rules",
+    "Shades",
+    "Warps",
+    "blur",
     "choose_backend",
     "composite",
     "default_device",
+    "shade",
+    "warp",
 ]
-
-Backend = Literal["auto", "reference", "cpu", "triton"]
-BACKENDS = ("auto", "reference", "cpu", "triton")
-
-
-class Canvas(NamedTuple):
-    """N pages in one flat buffer, each `[C, height, width]`, row-major."""
-
-    sizes: Array  # [N, 2] int32: height, width in px
-    starts: Array  # [N + 1] int64: each page's first byte
-    backgrounds: Array  # [N, C] uint8
-
-
-class Glyphs(NamedTuple):
-    """G glyph bitmaps, page by page, in draw order."""
-
-    xy: Array  # [G, 2] int32: the bitmap's left and top in px of its page; may lie outside
-    slots: Array  # [G] int32: rows of Bitmaps.slots
-    colors: Array  # [G, C] uint8
-    starts: Array  # [N + 1] int64: each page's first glyph
-
-
-class Bitmaps(NamedTuple):
-    """The atlas: S bitmaps of 8-bit coverage in one buffer.
-
-    Rows are `stride` bytes apart, a multiple of 16, and zero from `columns` on: backends read whole strides.
-    """
-
-    coverage: Array  # [B] uint8
-    slots: Array  # [S, 4] int64: first byte, rows, columns, stride
-
-
-class Rules(NamedTuple):
-    """R filled rectangles.
-
-    A pixel is covered by `(255 * cover_x * cover_y + 2048) >> 12`, where cover_x and cover_y (0 to 64) are how much of
-    its width and height lies within the rectangle, in 1/64 px.
-    """
-
-    boxes: Array  # [R, 4] int32: left, top, right, bottom in 1/64 px
-    colors: Array  # [R, C] uint8
-    starts: Array  # [N + 1] int64: each page's first rule
-
-
-class Pictures(NamedTuple):
-    """P pictures with an alpha channel, planar `[C + 1, height, width]`, alpha last."""
-
-    boxes: Array  # [P, 4] int32: left, top, width, height in px
-    pixels: Array  # [Q] uint8
-    at: Array  # [P] int64: each picture's first byte in pixels
-    starts: Array  # [N + 1] int64: each page's first picture
-
-
-_I32, _I64, _U8 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
-_DTYPES: dict[type, tuple[np.dtype[Any], ...]] = {
-    Canvas: (_I32, _I64, _U8),
-    Glyphs: (_I32, _I32, _U8, _I64),
-    Bitmaps: (_U8, _I64),
-    Rules: (_I32, _U8, _I64),
-    Pictures: (_I32, _U8, _I64, _I64),
-}
-_FAULTS = {
-    check.NEGATIVE_SIZES: "Canvas.sizes must not be negative",
-    check.CANVAS_STARTS: "Canvas.starts must be the running sum of the pages' bytes, from 0",
-    check.GLYPH_STARTS: "Glyphs.starts must rise from 0 to {glyphs}",
-    check.RULE_STARTS: "Rules.starts must rise from 0 to {rules}",
-    check.PICTURE_STARTS: "Pictures.starts must rise from 0 to {pictures}",
-    check.SLOTS: "Glyphs.slots must lie in [0, {bitmaps})",
-    check.BITMAPS: "Bitmaps.slots must hold, inside coverage: first byte, rows, columns, and a stride of at least as "
-    "many, a multiple of 16",
-    check.PICTURES: "Pictures must lie inside pixels",
-}
-
-
-def choose_backend(backend: str, device: str) -> str:
-    """The backend that `backend` means on a device (`"cpu"`, `"cuda"`, `"cuda:1"`).
-
-    Raises:
-        ValueError: No such backend, or it cannot work on that device.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
-    on_cuda = device.startswith("cuda")
-    if backend == "auto":
-        return "triton" if on_cuda else "cpu" if device == "cpu" else "reference"
-    if backend == "cpu" and device != "cpu":
-        raise ValueError(f"backend 'cpu' works on device 'cpu', not on {device!r}; use 'auto' or 'triton'")
-    if backend == "triton" and not on_cuda and not _interpreted():
-        raise ValueError(
-            f"backend 'triton' needs a CUDA device, not {device!r} (TRITON_INTERPRET=1 runs it slowly on a CPU)"
-        )
-    return backend
-
-
-def default_device(backend: str) -> str:
-    """Where a backend works when nobody names a device: `"cuda"` for triton, unless it is interpreted, else `"cpu"`."""
-    return "cuda" if backend == "triton" and not _interpreted() else "cpu"
-
-
-def _interpreted() -> bool:
-    return os.environ.get("TRITON_INTERPRET") == "1"
-
-
-def composite(
-    out: Array,
-    canvas: Canvas,
-    glyphs: Glyphs,
-    bitmaps: Bitmaps,
-    rules: Rules,
-    pictures: Pictures,
-    *,
-    backend: Backend = "auto",
-) -> Array:
-    """Paint pages: background, rules, glyphs, pictures, in that order, by Porter-Duff "over" on opaque paper.
-
-    Each paint is rounded as `(a * s + (255 - a) * d + 127) // 255`; all backends agree bit for bit. C is 1 or 3.
-
-    Args:
-        out: [at least canvas.starts[-1]] uint8, contiguous. Written in place; its device is the one that works.
-        canvas: The pages; plan, on the CPU.
-        glyphs: Plan, on the CPU.
-        bitmaps: The atlas: `coverage` on out's device, `slots` on the CPU.
-        rules: Plan, on the CPU.
-        pictures: `pixels` on out's device, the rest on the CPU.
-        backend: See the module.
-
-    Returns:
-        `out`.
-
-    Raises:
-        TypeError: A wrong dtype or kind of array.
-        ValueError: A wrong shape, or numbers that point outside the arrays.
-    """
-    device = "cpu" if isinstance(out, np.ndarray) else str(out.device)
-    chosen = choose_backend(backend, device)
-    arrays = (_look(out), *_check(out, canvas, glyphs, bitmaps, rules, pictures))
-    implementation = import_module(f"gpurender.kernels.{chosen}.composite").composite
-    implementation(*(arrays if chosen == "cpu" else map(_to_tensor, arrays)))
-    return out
-
-
-def _to_tensor(array: Array) -> Tensor:
-    import torch
-
-    return torch.from_numpy(array) if isinstance(array, np.ndarray) else array
-
-
-def _check(out: Array, *groups: Any) -> list[Any]:
-    """The groups' arrays as :func:`_look` has them; raise for what would make a backend read or write out of bounds."""
-    arrays = []
-    for group in groups:
-        for name, array, dtype in zip(group._fields, group, _DTYPES[type(group)], strict=True):
-            # The common case first: 17 arrays a call.
-            if type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous:
-                arrays.append(array)
-                continue
-            if not _has_dtype(array, dtype):
-                raise TypeError(f"{type(group).__name__}.{name} must be an array of {dtype}, not {_describe(array)}")
-            if isinstance(array, np.ndarray) and min(array.strides, default=0) < 0:
-                raise ValueError(f"{type(group).__name__}.{name} must not run backwards")
-            arrays.append(_look(array))
-    if not _has_dtype(out, _U8) or out.ndim != 1:
-        raise TypeError(f"out must be a flat uint8 array, not {_describe(out)}")
-    if isinstance(out, np.ndarray) and not (out.flags.c_contiguous and out.flags.writeable):
-        raise ValueError("out must be contiguous and writeable")
-    sizes, canvas_starts, backgrounds, _, glyph_slots, _, glyph_starts, coverage, slots, *rest = arrays
-    rule_boxes, _, rule_starts, picture_boxes, pixels, picture_at, picture_starts = rest
-    if backgrounds.ndim != 2 or backgrounds.shape[1] not in (1, 3):
-        raise ValueError(f"Canvas.backgrounds must be [N, 1] or [N, 3], not {list(backgrounds.shape)}")
-    pages, channels = backgrounds.shape
-    glyphs, bitmaps, rules, pictures = len(glyph_slots), len(slots), len(rule_boxes), len(picture_at)
-    shapes = [
-        *((pages, 2), (pages + 1,), (pages, channels)),
-        *((glyphs, 2), (glyphs,), (glyphs, channels), (pages + 1,)),
-        *((len(coverage),), (bitmaps, 4)),
-        *((rules, 4), (rules, channels), (pages + 1,)),
-        *((pictures, 4), (len(pixels),), (pictures,), (pages + 1,)),
-    ]
-    if [array.shape for array in arrays] != shapes:
-        names = (f"{type(group).__name__}.{name}" for group in groups for name in group._fields)
-        for name, array, shape in zip(names, arrays, shapes, strict=True):
-            if array.shape != shape:
-                raise ValueError(f"{name} must have shape {list(shape)}, not {list(array.shape)}")
-    fault = check.find_fault(
-        sizes, channels, canvas_starts,
-        glyph_slots, glyph_starts, slots, len(coverage),
-        rules, rule_starts,
-        picture_boxes, picture_at, picture_starts, len(pixels),
-    )  # fmt: skip
-    if fault:
-        raise ValueError(_FAULTS[fault].format(glyphs=glyphs, bitmaps=bitmaps, rules=rules, pictures=pictures))
-    if len(out) < canvas_starts[-1]:
-        raise ValueError(f"out has {len(out)} bytes; the pages need {canvas_starts[-1]}")
-    return arrays
-
-
-def _look(array: Array) -> Any:
-    """The array contiguous, and numpy's where it lies on the CPU; pixels on a device are not looked into."""
-    if isinstance(array, np.ndarray):
-        return np.ascontiguousarray(array)
-    array = array.contiguous()
-    return array.numpy() if array.device.type == "cpu" else array
-
-
-def _has_dtype(array: Any, dtype: np.dtype[Any]) -> bool:
-    if isinstance(array, np.ndarray):
-        return bool(array.dtype == dtype)
-    return str(getattr(array, "dtype", None)) == f"torch.{dtype.name}"
-
-
-def _describe(array: Any) -> str:
-    if hasattr(array, "dtype"):
-        return f"{array.dtype} {list(array.shape)}"
-    return type(array).__name__

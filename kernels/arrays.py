@@ -1,0 +1,68 @@
+"""Arrays given by callers, numpy's or torch's: what they are, and the same as a backend takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Array = np.ndarray | Tensor
+
+__all__ = ["device_of", "look_all", "to_tensor"]
+
+
+def device_of(array: Array) -> str:
+    """Where an array lies: `"cpu"`, `"cuda:0"`."""
+    return "cpu" if isinstance(array, np.ndarray) else str(array.device)
+
+
+def to_tensor(array: Array) -> Tensor:
+    """It as a torch tensor that shares its memory."""
+    import torch
+
+    return torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+
+
+def look_all(group: Any, dtypes: Sequence[np.dtype[Any]]) -> list[Any]:
+    """A named tuple's arrays as :func:`look` has them.
+
+    Raises:
+        TypeError: One of them has another dtype, or is no array.
+        ValueError: One of them runs backwards.
+    """
+    arrays = []
+    for name, array, dtype in zip(group._fields, group, dtypes, strict=True):
+        # The common case first: composite has 17 arrays a call.
+        if type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous:
+            arrays.append(array)
+            continue
+        if not has_dtype(array, dtype):
+            raise TypeError(f"{type(group).__name__}.{name} must be an array of {dtype}, not {describe(array)}")
+        if isinstance(array, np.ndarray) and min(array.strides, default=0) < 0:
+            raise ValueError(f"{type(group).__name__}.{name} must not run backwards")
+        arrays.append(look(array))
+    return arrays
+
+
+def look(array: Array) -> Any:
+    """The array contiguous, and numpy's where it lies on the CPU; pixels on a device are not looked into."""
+    if isinstance(array, np.ndarray):
+        return np.ascontiguousarray(array)
+    array = array.contiguous()
+    return array.numpy() if array.device.type == "cpu" else array
+
+
+def has_dtype(array: Any, dtype: np.dtype[Any]) -> bool:
+    if isinstance(array, np.ndarray):
+        return bool(array.dtype == dtype)
+    return str(getattr(array, "dtype", None)) == f"torch.{dtype.name}"
+
+
+def describe(array: Any) -> str:
+    if hasattr(array, "dtype"):
+        return f"{array.dtype} {list(array.shape)}"
+    return type(array).__name__

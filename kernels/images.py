@@ -1,0 +1,235 @@
+"""Operations on ragged images: `warp`, `blur` and `shade`, one set of parameters for each image.
+
+Images lie one after another, or anywhere, in flat buffers, so a call may work on some images of a batch, and no image is
+padded. What a pixel's value means: uint8 is 0 to 255, rounded to the nearest (`floor(v + 0.5)`); the reference
+also takes floating-point buffers, 0 to 1, unrounded and differentiable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from gpurender.kernels.arrays import describe, device_of, has_dtype, look, look_all, to_tensor
+from gpurender.kernels.backends import Backend, choose_backend, implementation
+
+if TYPE_CHECKING:
+    from gpurender.kernels.arrays import Array
+
+__all__ = ["CELL", "ROUGHNESS", "STEEPNESS", "Blurs", "Images", "Shades", "Warps", "blur", "shade", "warp"]
+
+# Largest half of a separable kernel, without its middle. What a backend's tile must hold beside its own pixels.
+MAX_RADIUS = 24
+
+# The noise that makes blots irregular: px between its lattice points; how much of a blot's squared radius it adds or
+# takes; and how fast a blot's edge rises.
+CELL = 32
+ROUGHNESS = 0.6
+STEEPNESS = 4.0
+
+
+class Images(NamedTuple):
+    """K images in one flat buffer, each `[C, height, width]`, row-major."""
+
+    sizes: Array  # [K, 2] int32: height, width in px, at least 1
+    starts: Array  # [K] int64: each image's first element
+    channels: int
+
+
+class Warps(NamedTuple):
+    """For each of K images, which point of the source a pixel of the target shows.
+
+    A row of `maps` is an affine map `(a, b, c, d, e, f)`, a wave `(ax, kx, px, ay, ky, py)`, and a second affine map.
+    In coordinates of pixel centres, the first pixel's being (0, 0), a target's pixel (x, y) shows what is at (u, v):
+
+        x, y = a x + b y + c, d x + e y + f
+        y = y - ay sin 2 pi (ky x + py)
+        x = x - ax sin 2 pi (kx y + px)
+        u, v = a' x + b' y + c', d' x + e' y + f'
+
+    The wave is two shears, one after the other, so its inverse is as plain, and both keep areas. Amplitudes are px, k
+    is waves a px, p is turns. Values are bilinear; around the image everything is paper.
+    """
+
+    maps: Array  # [K, 18] float64
+    paper: Array  # [K, C] uint8
+
+
+class Blurs(NamedTuple):
+    """For each of K images, a separable symmetric kernel or, if it has taps of its own, those. Edges replicate.
+
+    With taps, `target(x, y)` is the sum of `weight * source(x + dx, y + dy)`.
+    """
+
+    halves: Array  # [K, R + 1] float32: the middle, and the weights that follow on either side, in x and y alike
+    offsets: Array  # [T, 2] int32: dx, dy in px
+    weights: Array  # [T] float32
+    starts: Array  # [K + 1] int64: each image's first tap
+
+
+class Shades(NamedTuple):
+    """For each of K images, a shadow and B blots, painted over one another in this order; with neither, a copy.
+
+    Pixel (x, y) of an image becomes `v (1 - depth s)`, where `s = t t (3 - 2 t)`, `t = 1 - (a x + b y + c)` clamped to
+    [0, 1]. Then each blot does `v + alpha f (color - v)`, where
+
+        u = STEEPNESS (1 + ROUGHNESS n - ((x - cx)^2 + (y - cy)^2) / r^2)
+        f = min(max(u, 0), 1) (0.7 + 0.3 min(max(2 - u, 0), 1))
+
+    is about 1 along the edge of the blot and 0.7 within, as where a fluid has dried. n, from -1 to 1, is value noise, one
+    field for an image: at lattice point (i, j), at pixel (CELL i, CELL j), it is `2 uniform(noise, 2**16 j + i) - 1`, and
+    between them interpolated by `w w (3 - 2 w)` in x and y.
+    """
+
+    ramps: Array  # [K, 4] float64: a, b, c, depth
+    noise: Array  # [K, 2] int64: a key of `kernels.random`
+    blots: Array  # [B, 4] float64: cx, cy, r in px, alpha
+    colors: Array  # [B, C] uint8
+    starts: Array  # [K + 1] int64: each image's first blot
+
+
+_I32, _I64, _U8, _F32, _F64 = (np.dtype(t) for t in (np.int32, np.int64, np.uint8, np.float32, np.float64))
+_DTYPES: dict[type, tuple[np.dtype[Any], ...]] = {
+    Warps: (_F64, _U8),
+    Blurs: (_F32, _I32, _F32, _I64),
+    Shades: (_F64, _I64, _F64, _U8, _I64),
+}
+_PIXELS = (_U8, np.dtype(np.float16), _F32, _F64)
+
+
+def warp(
+    out: Array, target: Images, pixels: Array, source: Images, warps: Warps, *, backend: Backend = "auto"
+) -> Array:
+    """Resample images by an inverse map: rotation, waves, and one after the other.
+
+    Args:
+        out: Flat, contiguous uint8 (floating-point for the reference). Written where `target` says; its device is the
+            one that works. No two targets may overlap, nor a target and its source.
+        target: The images in `out`; plan, on the CPU.
+        pixels: Flat, of out's dtype, on out's device.
+        source: The images in `pixels`; plan, on the CPU.
+        warps: Plan, on the CPU.
+        backend: See `gpurender.kernels`.
+
+    Returns:
+        `out`.
+
+    Raises:
+        TypeError: A wrong dtype or kind of array.
+        ValueError: A wrong shape, numbers that point outside the arrays, or are not finite.
+    """
+    maps, paper = look_all(warps, _DTYPES[Warps])
+    images = _check(out, target, pixels, source)
+    _shape("Warps.maps", maps, (len(target.starts), 18))
+    _shape("Warps.paper", paper, (len(target.starts), target.channels))
+    if not np.isfinite(maps).all():
+        raise ValueError("Warps.maps must be finite")
+    return _run("warp", backend, out, pixels, images, target.channels, (maps, paper))
+
+
+def blur(
+    out: Array, target: Images, pixels: Array, source: Images, blurs: Blurs, *, backend: Backend = "auto"
+) -> Array:
+    """Convolve images, each with a kernel of its own. Arguments and errors as of :func:`warp`; sizes stay."""
+    halves, offsets, weights, starts = look_all(blurs, _DTYPES[Blurs])
+    images = _check(out, target, pixels, source, keep_sizes=True)
+    _shape("Blurs.halves", halves, (len(target.starts), halves.shape[-1]))
+    if not 0 < halves.shape[1] <= MAX_RADIUS + 1:
+        raise ValueError(f"Blurs.halves must have 1 to {MAX_RADIUS + 1} columns, not {halves.shape[1]}")
+    _shape("Blurs.offsets", offsets, (len(weights), 2))
+    _rise("Blurs.starts", starts, len(target.starts), len(weights))
+    if not (np.isfinite(halves).all() and np.isfinite(weights).all()):
+        raise ValueError("Blurs.halves and Blurs.weights must be finite")
+    if len(offsets) and max(-int(offsets.min()), int(offsets.max())) > MAX_RADIUS:
+        raise ValueError(f"Blurs.offsets must lie in [-{MAX_RADIUS}, {MAX_RADIUS}]")
+    return _run("blur", backend, out, pixels, images, target.channels, (halves, offsets, weights, starts))
+
+
+def shade(
+    out: Array, target: Images, pixels: Array, source: Images, shades: Shades, *, backend: Backend = "auto"
+) -> Array:
+    """Cast a shadow over images and stain them. Arguments and errors as of :func:`warp`; sizes stay."""
+    ramps, noise, blots, colors, starts = look_all(shades, _DTYPES[Shades])
+    images = _check(out, target, pixels, source, keep_sizes=True)
+    _shape("Shades.ramps", ramps, (len(target.starts), 4))
+    _shape("Shades.noise", noise, (len(target.starts), 2))
+    _shape("Shades.blots", blots, (len(blots), 4))
+    _shape("Shades.colors", colors, (len(blots), target.channels))
+    _rise("Shades.starts", starts, len(target.starts), len(blots))
+    if not (np.isfinite(ramps).all() and np.isfinite(blots).all() and (blots[:, 2] > 0).all()):
+        raise ValueError("Shades.ramps and Shades.blots must be finite, and radii positive")
+    return _run("shade", backend, out, pixels, images, target.channels, (ramps, noise, blots, colors, starts))
+
+
+def _check(out: Array, target: Images, pixels: Array, source: Images, *, keep_sizes: bool = False) -> list[Any]:
+    """Sizes and starts of target and source; raise for what would make a backend read or write out of bounds."""
+    for name, buffer in (("out", out), ("pixels", pixels)):
+        if not any(has_dtype(buffer, dtype) for dtype in _PIXELS) or buffer.ndim != 1:
+            raise TypeError(f"{name} must be a flat array of uint8 or floating-point numbers, not {describe(buffer)}")
+    if _dtype(out) != _dtype(pixels):
+        raise TypeError(f"pixels must be of out's dtype, {out.dtype}, not {pixels.dtype}")
+    if device_of(out) != device_of(pixels):
+        raise ValueError(f"pixels must lie on out's device, {device_of(out)}, not on {device_of(pixels)}")
+    contiguous = out.flags.c_contiguous and out.flags.writeable if isinstance(out, np.ndarray) else out.is_contiguous()
+    if not contiguous:
+        raise ValueError("out must be contiguous and writeable")
+    if target.channels != source.channels or target.channels < 1:
+        raise ValueError(f"target and source must have the same channels, not {target.channels} and {source.channels}")
+    arrays = [*_look_images("target", target, len(out)), *_look_images("source", source, len(pixels))]
+    if len(arrays[0]) != len(arrays[2]):
+        raise ValueError(f"target has {len(arrays[0])} images, source {len(arrays[2])}")
+    if keep_sizes and not np.array_equal(arrays[0], arrays[2]):
+        raise ValueError("target and source must have the same sizes")
+    return arrays
+
+
+def _look_images(name: str, images: Images, size: int) -> tuple[Any, Any]:
+    for field, array, dtype in (("sizes", images.sizes, _I32), ("starts", images.starts, _I64)):
+        if not has_dtype(array, dtype):
+            raise TypeError(f"{name}.{field} must be an array of {dtype}, not {describe(array)}")
+    sizes, starts = look(images.sizes), look(images.starts)
+    _shape(f"{name}.sizes", sizes, (len(starts), 2))
+    _shape(f"{name}.starts", starts, (len(starts),))
+    if (sizes < 1).any():
+        raise ValueError(f"{name}.sizes must be at least 1")
+    areas = sizes.astype(np.int64).prod(1)
+    # In this order nothing overflows.
+    if (areas > size).any() or (starts < 0).any() or (starts > size - areas * images.channels).any():
+        raise ValueError(f"{name}'s images must lie inside its buffer of {size} elements")
+    return sizes, starts
+
+
+def _dtype(array: Array) -> str:
+    return str(array.dtype).removeprefix("torch.")
+
+
+def _shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {list(shape)}, not {list(array.shape)}")
+
+
+def _rise(name: str, starts: Any, images: int, items: int) -> None:
+    _shape(name, starts, (images + 1,))
+    if starts[0] != 0 or starts[-1] != items or (np.diff(starts) < 0).any():
+        raise ValueError(f"{name} must rise from 0 to {items}")
+
+
+def _run(
+    operation: str,
+    backend: Backend,
+    out: Array,
+    pixels: Array,
+    images: list[Any],
+    channels: int,
+    parameters: tuple[Any, ...],
+) -> Array:
+    """Run an operation on `(out, target sizes, starts, pixels, source sizes, starts, channels, *parameters)`."""
+    device = device_of(out)
+    if not has_dtype(out, _U8) and choose_backend(backend, device) != "reference":
+        raise TypeError(f"only backend 'reference' takes {out.dtype}; the others take uint8")
+    run, takes_tensors = implementation(operation, backend, device)
+    arrays = [look(out), *images[:2], look(pixels), *images[2:], *parameters]
+    if takes_tensors:
+        arrays = [to_tensor(array) for array in arrays]
+    run(*arrays[:6], channels, *arrays[6:])
+    return out
