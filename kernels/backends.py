@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Literal
+from typing import Literal
 
 __all__ = ["BACKENDS", "Backend", "choose_backend", "default_device", "implementation"]
 

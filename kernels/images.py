@@ -1,8 +1,8 @@
 """Operations on ragged images: `warp`, `blur` and `shade`, one set of parameters for each image.
 
-Images lie one after another, or anywhere, in flat buffers, so a call may work on some images of a batch, and no image is
-padded. What a pixel's value means: uint8 is 0 to 255, rounded to the nearest (`floor(v + 0.5)`); the reference
-also takes floating-point buffers, 0 to 1, unrounded and differentiable.
+Images lie one after another, or anywhere, in flat buffers, so a call may work on some images of a batch, and none is
+padded. Results in uint8, 0 to 255, are rounded to the nearest (`floor(v + 0.5)`); the reference also takes buffers in
+floating point, 0 to 1, unrounded and differentiable.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ class Shades(NamedTuple):
         u = STEEPNESS (1 + ROUGHNESS n - ((x - cx)^2 + (y - cy)^2) / r^2)
         f = min(max(u, 0), 1) (0.7 + 0.3 min(max(2 - u, 0), 1))
 
-    is about 1 along the edge of the blot and 0.7 within, as where a fluid has dried. n, from -1 to 1, is value noise, one
-    field for an image: at lattice point (i, j), at pixel (CELL i, CELL j), it is `2 uniform(noise, 2**16 j + i) - 1`, and
-    between them interpolated by `w w (3 - 2 w)` in x and y.
+    is about 1 along the edge of the blot and 0.7 within, as where a fluid has dried. n, from -1 to 1, is value noise,
+    one field for an image: at lattice point (i, j), at pixel (CELL i, CELL j), it is `2 uniform(noise, 2**16 j + i) - 1`,
+    and between them interpolated by `w w (3 - 2 w)` in x and y.
     """
 
     ramps: Array  # [K, 4] float64: a, b, c, depth
