@@ -27,30 +27,41 @@ class Pages:
         sizes: [N, 2] int32 numpy array, height and width in px; always on the CPU.
         offsets: [N + 1] int64 numpy array, each page's first byte.
         channels: 1 (gray) or 3 (RGB).
+        flat: [offsets[-1]] uint8: the buffer, a numpy array on the CPU, elsewhere a tensor.
+        paper: [N, channels] uint8 numpy array, the colour of each page's paper.
         device: Where the pixels are.
     """
 
-    def __init__(self, buffer: Buffer, sizes: np.ndarray, channels: int, *, offsets: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        buffer: Buffer,
+        sizes: np.ndarray,
+        channels: int,
+        *,
+        offsets: np.ndarray | None = None,
+        paper: np.ndarray | None = None,
+    ) -> None:
         self.sizes = sizes
         self.channels = channels
         self.offsets = page_offsets(sizes, channels) if offsets is None else offsets
+        self.paper = np.full((len(sizes), channels), 255, np.uint8) if paper is None else paper
         if len(buffer) < self.offsets[-1]:
             raise ValueError(f"buffer has {len(buffer)} bytes; pages of these sizes need {self.offsets[-1]}")
-        self._buffer = buffer[: self.offsets[-1]]
+        self.flat = buffer[: self.offsets[-1]]
 
     @property
     def device(self) -> str:
         """Where the pixels are: `"cpu"`, `"cuda:0"`."""
-        return "cpu" if isinstance(self._buffer, np.ndarray) else str(self._buffer.device)
+        return "cpu" if isinstance(self.flat, np.ndarray) else str(self.flat.device)
 
     @property
     def buffer(self) -> Tensor:
-        """The flat buffer, [offsets[-1]] uint8."""
-        if isinstance(self._buffer, np.ndarray):
+        """`flat` as a tensor."""
+        if isinstance(self.flat, np.ndarray):
             import torch
 
-            return torch.from_numpy(self._buffer)
-        return self._buffer
+            return torch.from_numpy(self.flat)
+        return self.flat
 
     def __len__(self) -> int:
         """The number of pages."""
@@ -70,7 +81,7 @@ class Pages:
 
     def to_numpy(self) -> list[np.ndarray]:
         """The pages as arrays [C, height, width] uint8 on the CPU; views where they lie there already."""
-        flat = self._buffer if isinstance(self._buffer, np.ndarray) else self._buffer.cpu().numpy()
+        flat = self.flat if isinstance(self.flat, np.ndarray) else self.flat.cpu().numpy()
         return [
             flat[start:stop].reshape(self.channels, *size)
             for start, stop, size in zip(self.offsets[:-1], self.offsets[1:], self.sizes.tolist(), strict=True)

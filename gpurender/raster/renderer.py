@@ -86,7 +86,7 @@ class Renderer:
         """
         out, *scene = self._scene(layout)
         composite(out, *scene, backend=self.backend)
-        return Pages(out, layout.sizes, self.channels, offsets=scene[0].starts)
+        return Pages(out, layout.sizes, self.channels, offsets=scene[0].starts, paper=scene[0].backgrounds)
 
     def _scene(self, layout: Layout) -> tuple[Any, ...]:
         """What `kernels.composite` takes: the buffer to paint in, and the plan."""

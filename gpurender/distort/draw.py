@@ -1,0 +1,57 @@
+"""Numbers for the images of a batch, from the counter-based generator, the same whatever else is in the batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gpurender.kernels import random
+from gpurender.kernels.cpu.random import bits
+from numba import njit
+
+__all__ = ["Draw"]
+
+
+@njit(cache=True)
+def _bits(keys, images, element):
+    drawn = np.empty(len(images), np.int64)
+    for k in range(len(images)):
+        drawn[k] = bits(keys[images[k], 0], keys[images[k], 1], element)
+    return drawn
+
+
+class Draw:
+    """Draws one number after another for images that each have a key; every draw is another element of the generator.
+
+    Args:
+        keys: As of `Op.make_params`.
+        seed: Any integer.
+        epoch: The pass over the data.
+    """
+
+    def __init__(self, keys: Sequence[Any], seed: int, epoch: int) -> None:
+        pairs = (key if isinstance(key, tuple) else (key, 0) for key in keys)
+        found = [random.key(seed, epoch, record, image, "distort") for record, image in pairs]
+        self._keys = np.array(found, np.int64).reshape(-1, 2)
+        self._element = 0
+
+    def _bits(self, images: np.ndarray) -> np.ndarray:
+        """32 bits for each of `images`, [K] int64."""
+        self._element += 1
+        return _bits(self._keys, images, self._element)
+
+    def uniform(self, images: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+        """Numbers from a range [min, max), float64; min where both are the same."""
+        low, high = bounds
+        return low + (high - low) * ((self._bits(images) >> 8) * 2.0**-24)
+
+    def odd(self, images: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+        """Odd integers from a range, both ends in it, float64."""
+        low, high = math.ceil((bounds[0] - 1) / 2), math.floor((bounds[1] - 1) / 2)
+        return 2 * np.floor(self.uniform(images, (low, high + 1))) + 1
+
+    def key(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A key for each image, for a generator of its own."""
+        return self._bits(images), self._bits(images)

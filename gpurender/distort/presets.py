@@ -1,0 +1,71 @@
+"""Named distortions. The LoMo paper names the operations and gives no numbers; these are ours, see README's table."""
+
+from __future__ import annotations
+
+from gpurender.distort.ops import (
+    BoxBlur,
+    Clean,
+    EdgeShadow,
+    GaussianBlur,
+    MotionBlur,
+    OneOf,
+    Op,
+    Rotate,
+    Stain,
+    Wave,
+)
+
+__all__ = ["PRESETS", "harsh", "lomo", "mild"]
+
+
+def mild(*, expand: bool = True) -> Op:
+    """What an OCR engine still reads: at most 2 % of characters wrong with any operation.
+
+    Args:
+        expand: Let canvases grow with rotations and waves; else images keep their sizes.
+    """
+    return OneOf(
+        [
+            Clean(),
+            Rotate((-5, 5), expand=expand),
+            OneOf([GaussianBlur((0.4, 1.2)), BoxBlur(3), MotionBlur((3, 5))]),
+            OneOf([EdgeShadow((0.1, 0.4), (0.2, 0.6)), Stain((1, 4), (20, 50), (0.1, 0.3))]),
+            Wave((0.5, 2), (250, 500), expand=expand),
+        ]
+    )
+
+
+def lomo(*, expand: bool = True) -> Op:
+    """LoMo's third stage: one of clean, rotate, blur, shadow or stain, wave, each as often; read at a glance.
+
+    Args:
+        expand: As of :func:`mild`.
+    """
+    return OneOf(
+        [
+            Clean(),
+            OneOf([Rotate((-5, 5), expand=expand), Rotate((-20, 20), expand=expand)]),
+            OneOf([GaussianBlur((0.5, 1.6)), BoxBlur((3, 5)), MotionBlur((3, 7))]),
+            OneOf([EdgeShadow((0.2, 0.6), (0.2, 0.8)), Stain((2, 6), (20, 70), (0.2, 0.5))]),
+            Wave((1, 4), (200, 400), expand=expand),
+        ]
+    )
+
+
+def harsh(*, expand: bool = True) -> Op:
+    """Beyond what is easily read: every operation stronger, often one after another.
+
+    Args:
+        expand: As of :func:`mild`.
+    """
+    return OneOf(
+        [
+            OneOf([Rotate((-45, 45), expand=expand), Rotate((-180, 180), expand=expand)]),
+            OneOf([GaussianBlur((1.5, 3)), BoxBlur((5, 9)), MotionBlur((7, 13))]),
+            OneOf([EdgeShadow((0.5, 0.9), (0.4, 1)), Stain((4, 12), (30, 100), (0.4, 0.8))]),
+            Wave((4, 9), (120, 300), expand=expand),
+        ]
+    )
+
+
+PRESETS = {"lomo": lomo, "mild": mild, "harsh": harsh}

@@ -1,0 +1,192 @@
+"""What is done to an image, as numbers: a program of steps, the sizes it leads to, and the passes that carry it out.
+
+A step is a kind and up to eight numbers; an image's program is its steps in order. Everything here is compiled, since it
+stands between a batch and its pixels: sizes, passes and mapped points cost less than a microsecond an image.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+__all__ = ["FIELDS", "KINDS", "WIDTH", "map_points", "plan", "sizes_after"]
+
+# The kinds of steps, and what the numbers of each are called. Angles are degrees, lengths px; `expand` is 0 or 1.
+FIELDS = {
+    "Rotate": ("degrees", "expand"),
+    "Wave": (
+        *("amplitude_x", "wavelength_x", "phase_x"),
+        *("amplitude_y", "wavelength_y", "phase_y"),
+        "expand",
+    ),
+    "GaussianBlur": ("sigma",),
+    "BoxBlur": ("kernel_size",),
+    "MotionBlur": ("kernel_size", "angle"),
+    "EdgeShadow": ("darkness", "extent", "angle"),
+    # Two halves of a key of `kernels.random`, from which the blots' places and their noise follow.
+    "Stain": ("blots", "radius", "opacity", "red", "green", "blue", "key_0", "key_1"),
+}
+KINDS = tuple(FIELDS)
+WIDTH = max(map(len, FIELDS.values()))
+ROTATE, WAVE, GAUSSIAN, BOX, MOTION, SHADOW, STAIN = range(len(KINDS))
+
+# The kernels that carry out passes.
+WARP, BLUR, SHADE = range(3)
+
+
+@njit(cache=True)
+def _turn(degrees):
+    """Cosine and sine, exact at right angles."""
+    quarters = math.floor(degrees / 90 + 0.5)
+    rest = math.radians(degrees - 90 * quarters)
+    c, s = math.cos(rest), math.sin(rest)
+    quadrant = quarters % 4
+    if quadrant == 1:
+        return -s, c
+    if quadrant == 2:
+        return -c, -s
+    if quadrant == 3:
+        return s, -c
+    return c, s
+
+
+@njit(cache=True)
+def is_identity(kind, values):
+    """Whether a step leaves every pixel as it is."""
+    if kind == ROTATE:
+        return values[0] % 360 == 0
+    if kind == WAVE:
+        return values[0] == 0 and values[3] == 0
+    if kind == GAUSSIAN:
+        return values[0] == 0
+    if kind == BOX or kind == MOTION:
+        return values[0] <= 1
+    if kind == SHADOW:
+        return values[0] == 0 or values[1] == 0
+    return values[0] == 0 or values[2] == 0
+
+
+@njit(cache=True)
+def _grown(kind, values, height, width):
+    """Height and width after a step, in float64, as they may pass every integer.
+
+    Ink reaches one pixel beyond its own, by interpolation, and around it the canvas ends in a line of paper. Where pixels
+    fall on pixels, at right angles, the canvas is the page's own.
+    """
+    if kind == ROTATE and values[1] != 0:
+        c, s = _turn(values[0])
+        if c == 0 or s == 0:
+            return (width, height) if c == 0 else (height, width)
+        c, s = abs(c), abs(s)
+        return math.ceil((width + 1) * s + (height + 1) * c) + 1.0, math.ceil((width + 1) * c + (height + 1) * s) + 1.0
+    if kind == WAVE and values[6] != 0 and not is_identity(kind, values):
+        return height + 2 * (math.ceil(abs(values[3])) + 1.0), width + 2 * (math.ceil(abs(values[0])) + 1.0)
+    return height, width
+
+
+@njit(cache=True)
+def sizes_after(kinds, values, offsets, sizes):
+    """Height and width of each image after its program, [N, 2] float64."""
+    after = np.empty((len(sizes), 2))
+    for n in range(len(sizes)):
+        height, width = float(sizes[n, 0]), float(sizes[n, 1])
+        for s in range(offsets[n], offsets[n + 1]):
+            height, width = _grown(kinds[s], values[s], height, width)
+        after[n] = height, width
+    return after
+
+
+@njit(cache=True)
+def map_points(points, pages, kinds, values, offsets, sizes):
+    """Where points come to lie: [K, 2] float64 x, y in px, pixel 0 from 0 to 1, of the page that `pages` [K] names."""
+    mapped = np.empty((len(points), 2))
+    for k in range(len(points)):
+        n = pages[k]
+        # From here on in coordinates of pixel centres.
+        x, y = points[k, 0] - 0.5, points[k, 1] - 0.5
+        height, width = float(sizes[n, 0]), float(sizes[n, 1])
+        for s in range(offsets[n], offsets[n + 1]):
+            row = values[s]
+            tall, wide = _grown(kinds[s], row, height, width)
+            if kinds[s] == ROTATE:
+                c, i = _turn(row[0])
+                x, y = x - (width - 1) / 2, y - (height - 1) / 2
+                x, y = c * x + i * y, c * y - i * x
+                x, y = x + (wide - 1) / 2, y + (tall - 1) / 2
+            elif kinds[s] == WAVE:
+                x = x + row[0] * math.sin(math.tau * (y / row[1] + row[2] / 360))
+                y = y + row[3] * math.sin(math.tau * (x / row[4] + row[5] / 360))
+                x, y = x + (wide - width) / 2, y + (tall - height) / 2
+            height, width = tall, wide
+        mapped[k] = x + 0.5, y + 0.5
+    return mapped
+
+
+@njit(cache=True)
+def plan(kinds, values, offsets, sizes):
+    """The passes that carry out each image's program.
+
+    Steps that move pixels are one pass if one inverse map holds them (see `gpurender.kernels.Warps`: as long as there is
+    at most one wave among them), and a shadow and the stain that follows it are one.
+
+    Returns:
+        offsets [N + 1] of each image's passes, and for each of the P passes: the kernel [P]; sizes before and after
+        [P, 2] int64; maps [P, 18] of warps; the step [P] that a blur or a shadow stands in, or -1; and the step of the
+        stain [P], or -1.
+    """
+    most = len(kinds)
+    pass_offsets = np.zeros(len(sizes) + 1, np.int64)
+    kernels = np.empty(most, np.int64)
+    before, after = np.empty((most, 2), np.int64), np.empty((most, 2), np.int64)
+    maps = np.zeros((most, 18))
+    steps, stains = np.full(most, -1, np.int64), np.full(most, -1, np.int64)
+    p = 0
+    for n in range(len(sizes)):
+        first = p
+        height, width = float(sizes[n, 0]), float(sizes[n, 1])
+        waved = False
+        for s in range(offsets[n], offsets[n + 1]):
+            kind, row = kinds[s], values[s]
+            if is_identity(kind, row):
+                continue
+            tall, wide = _grown(kind, row, height, width)
+            moves = kind == ROTATE or kind == WAVE
+            joins = p > first and (
+                (moves and kernels[p - 1] == WARP and not (waved and kind == WAVE))
+                or (kind == STAIN and kernels[p - 1] == SHADE and stains[p - 1] < 0)
+            )
+            if not joins:
+                before[p] = height, width
+                kernels[p] = WARP if moves else (SHADE if kind >= SHADOW else BLUR)
+                if moves:
+                    maps[p, 0] = maps[p, 4] = maps[p, 12] = maps[p, 16] = 1
+                    waved = False
+                p += 1
+            after[p - 1] = tall, wide
+            if kind == STAIN:
+                stains[p - 1] = s
+            elif not moves:
+                steps[p - 1] = s
+            m = maps[p - 1]
+            if kind == ROTATE:
+                # Inverse: turned back about the centres. The map so far follows it.
+                c, i = _turn(row[0])
+                u = (width - 1) / 2 - c * (wide - 1) / 2 + i * (tall - 1) / 2
+                v = (height - 1) / 2 - i * (wide - 1) / 2 - c * (tall - 1) / 2
+                for k in (0, 3):
+                    a, b, d = m[k], m[k + 1], m[k + 2]
+                    m[k], m[k + 1], m[k + 2] = a * c + b * i, b * c - a * i, a * u + b * v + d
+            elif kind == WAVE:
+                # What was there comes after the wave, as the second affine map.
+                for k in range(6):
+                    m[12 + k] = m[k]
+                m[0], m[1], m[2] = 1, 0, (width - wide) / 2
+                m[3], m[4], m[5] = 0, 1, (height - tall) / 2
+                m[6], m[7], m[8] = row[0], 1 / row[1], row[2] / 360
+                m[9], m[10], m[11] = row[3], 1 / row[4], row[5] / 360
+                waved = True
+            height, width = tall, wide
+        pass_offsets[n + 1] = p
+    return pass_offsets, kernels[:p], before[:p], after[:p], maps[:p], steps[:p], stains[:p]
