@@ -122,7 +122,13 @@ def _parser() -> argparse.ArgumentParser:
     lomo.add_argument(
         "--turn", choices=("first", "last", "longest", "all"), default="first", help="of the user's (%(default)s)"
     )
-    lomo.add_argument("--seed", type=int, default=0, help="another draws other records (%(default)s)")
+    lomo.add_argument(
+        "--distort",
+        default="lomo",
+        metavar="NAME",
+        help="what is done to images: lomo (%(default)s), mild, harsh, none, or a YAML file",
+    )
+    lomo.add_argument("--seed", type=int, default=0, help="another draws other records and distortions (%(default)s)")
     lomo.add_argument("--limit", type=int, metavar="N", help="read at most N records")
     lomo.add_argument("--workers", type=int, default=1, metavar="N", help="processes (%(default)s)")
     lomo.add_argument("--strict", action="store_true", help="exit 1 at the first record that cannot be used")
@@ -211,6 +217,7 @@ def _typesetter(arguments: argparse.Namespace) -> Typesetter:
 
 
 def _lomo(arguments: argparse.Namespace) -> int:
+    from gpurender.distort.config import load
     from gpurender.lomo import LoMo
     from gpurender.lomo.dataset import write_dataset
 
@@ -219,6 +226,7 @@ def _lomo(arguments: argparse.Namespace) -> int:
         position=arguments.position,
         seed=arguments.seed,
         turn=arguments.turn,
+        distort=load(arguments.distort),
         typesetter=_typesetter(arguments),
     )
     report = write_dataset(
@@ -254,6 +262,10 @@ def _lomo(arguments: argparse.Namespace) -> int:
         print(
             f"formulas and tables: {told or 'none set'}, {report.formulas['picture']} as pictures, "
             f"{report.formulas['source']} as their source (each record names its own and why)"
+        )
+    if counts["left_clean"]:
+        print(
+            f"{counts['left_clean']} images left clean: their canvas would have had over {arguments.max_pixels} pixels"
         )
     if not report.complete:
         print("interrupted: the folder holds a valid, shorter result", file=sys.stderr)

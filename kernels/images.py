@@ -77,8 +77,8 @@ class Shades(NamedTuple):
         f = min(max(u, 0), 1) (0.7 + 0.3 min(max(2 - u, 0), 1))
 
     is about 1 along the edge of the blot and 0.7 within, as where a fluid has dried. n, from -1 to 1, is value noise,
-    one field for an image: at lattice point (i, j), at pixel (CELL i, CELL j), it is `2 uniform(noise, 2**16 j + i) - 1`,
-    and between them interpolated by `w w (3 - 2 w)` in x and y.
+    one field for an image: at lattice point (i, j), which is pixel (CELL i, CELL j), it is
+    `2 uniform(noise, 2**16 j + i) - 1`, and between them it is interpolated by `w w (3 - 2 w)` in x and y.
     """
 
     ramps: Array  # [K, 4] float64: a, b, c, depth

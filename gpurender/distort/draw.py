@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numba import njit
+
 from gpurender.kernels import random
 from gpurender.kernels.cpu.random import bits
-from numba import njit
 
 __all__ = ["Draw"]
 

@@ -49,7 +49,7 @@ def _fill(kinds, values, halves, offsets, weights, starts):
                         t += 1
             weights[first:t] /= total
         else:
-            radius = int(size) // 2 if kinds[k] == BOX else int(math.ceil(3 * size))
+            radius = int(size) // 2 if kinds[k] == BOX else math.ceil(3 * size)
             total = 0.0
             for r in range(radius + 1):
                 weight = 1.0 if kinds[k] == BOX else math.exp(-0.5 * (r / size) ** 2)

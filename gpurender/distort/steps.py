@@ -1,7 +1,7 @@
 """What is done to an image, as numbers: a program of steps, the sizes it leads to, and the passes that carry it out.
 
-A step is a kind and up to eight numbers; an image's program is its steps in order. Everything here is compiled, since it
-stands between a batch and its pixels: sizes, passes and mapped points cost less than a microsecond an image.
+A step is a kind and up to eight numbers; an image's program is its steps in order. Everything here is compiled, since
+it stands between a batch and its pixels.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def is_identity(kind, values):
         return values[0] == 0 and values[3] == 0
     if kind == GAUSSIAN:
         return values[0] == 0
-    if kind == BOX or kind == MOTION:
+    if kind in (BOX, MOTION):
         return values[0] <= 1
     if kind == SHADOW:
         return values[0] == 0 or values[1] == 0
@@ -72,8 +72,8 @@ def is_identity(kind, values):
 def _grown(kind, values, height, width):
     """Height and width after a step, in float64, as they may pass every integer.
 
-    Ink reaches one pixel beyond its own, by interpolation, and around it the canvas ends in a line of paper. Where pixels
-    fall on pixels, at right angles, the canvas is the page's own.
+    Ink reaches one pixel beyond its own, by interpolation, and around it the canvas ends in a line of paper. Where
+    pixels fall on pixels, at right angles, the canvas is the page's own.
     """
     if kind == ROTATE and values[1] != 0:
         c, s = _turn(values[0])
@@ -128,8 +128,8 @@ def map_points(points, pages, kinds, values, offsets, sizes):
 def plan(kinds, values, offsets, sizes):
     """The passes that carry out each image's program.
 
-    Steps that move pixels are one pass if one inverse map holds them (see `gpurender.kernels.Warps`: as long as there is
-    at most one wave among them), and a shadow and the stain that follows it are one.
+    Steps that move pixels are one pass if one inverse map holds them (see `gpurender.kernels.Warps`: as long as there
+    is at most one wave among them), and a shadow and the stain that follows it are one.
 
     Returns:
         offsets [N + 1] of each image's passes, and for each of the P passes: the kernel [P]; sizes before and after
@@ -152,7 +152,7 @@ def plan(kinds, values, offsets, sizes):
             if is_identity(kind, row):
                 continue
             tall, wide = _grown(kind, row, height, width)
-            moves = kind == ROTATE or kind == WAVE
+            moves = kind in (ROTATE, WAVE)
             joins = p > first and (
                 (moves and kernels[p - 1] == WARP and not (waved and kind == WAVE))
                 or (kind == STAIN and kernels[p - 1] == SHADE and stains[p - 1] < 0)

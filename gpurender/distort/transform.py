@@ -31,8 +31,8 @@ def transform(pages: Pages, params: Params, *, backend: Backend = "auto") -> Pag
         backend: See `gpurender.kernels`.
 
     Returns:
-        Pages of `params.out_sizes`, on the same device, with paper of the same colours. They own their memory, but for a
-        batch to which nothing is done, which is returned as it is.
+        Pages of `params.out_sizes`, on the same device, with paper of the same colours. They own their memory, but for
+        a batch to which nothing is done, which is returned as it is.
 
     Raises:
         ValueError: Another number of pages or other sizes, or the backend cannot work there.
@@ -125,19 +125,9 @@ def _run(
                 if not len(images):
                     continue
                 target = Images(reached[images], starts[images], channels)
-                at = Images(before[images], (source_starts if begun else first)[images], channels)
-                _launch(
-                    kernel,
-                    out,
-                    target,
-                    source if begun else flat,
-                    at,
-                    own[images],
-                    passes,
-                    params,
-                    paper[images],
-                    backend,
-                )
+                pixels, pixel_starts = (source, source_starts) if begun else (flat, first)
+                at = Images(before[images], pixel_starts[images], channels)
+                _launch(kernel, out, target, pixels, at, own[images], passes, params, paper[images], backend)
     return out, reached
 
 

@@ -47,6 +47,7 @@ class Batch:
     counts: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     formulas: Counter[str] = field(default_factory=Counter)  # by the engine that set them; "source", "picture"
+    distortions: Counter[str] = field(default_factory=Counter)  # of images, by operation; "Clean" for none
     problems: list[dict[str, str]] = field(default_factory=list)
     fields: set[str] = field(default_factory=set)  # of the records written, those that a description may name
     size: int = 0  # bytes read
@@ -59,6 +60,7 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     formulas: Counter[str] = field(default_factory=Counter)  # by the engine that set them; "source", "picture"
+    distortions: Counter[str] = field(default_factory=Counter)  # of images, by operation; "Clean" for none
     problems: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     complete: bool = False
@@ -73,6 +75,8 @@ class Report:
             **counts,
             "kept_because": dict(sorted(self.kept.items())),
             "formulas_set_by": dict(sorted(self.formulas.items())),
+            "images_distorted_by": dict(sorted(self.distortions.items())),
+            "images_left_clean": self.counts["left_clean"],
             "images_with_missing_glyphs": self.counts["with_missing"],
             "placeholders_written_apart": self.counts["apart"],
             "seconds": round(self.seconds, 3),
@@ -159,6 +163,7 @@ class Folder:
             self.report.counts += batch.counts
             self.report.kept += batch.kept
             self.report.formulas += batch.formulas
+            self.report.distortions += batch.distortions
             self.report.problems += batch.problems[: NAMED - len(self.report.problems)]
 
     def close(self) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal, NamedTuple, get_args
 
 from gpurender._version import __version__
+from gpurender.distort import Op, Params, transform
 from gpurender.kernels import random
 from gpurender.lomo.localize import POSITIONS, Position, Segment, localize
 from gpurender.lomo.records import Record, RecordError, check_record, holds_media, message_text
+from gpurender.raster import Pages, Renderer
 from gpurender.typeset import Diagnostic, Layout, MissingGlyphError, Typesetter
 
 __all__ = ["PROVENANCE", "Interleaved", "LoMo", "Outcome"]
@@ -41,7 +44,7 @@ class Outcome(NamedTuple):
 
 @dataclass(eq=False)
 class Interleaved:
-    """A batch of records in which spans of text became images, and the layout of those images; no pixels yet.
+    """A batch of records in which spans of text became images: their layout and distortion; no pixels yet.
 
     Attributes:
         records: One for each record that came in, in order. In a rewritten turn `content` is a list of parts,
@@ -49,11 +52,18 @@ class Interleaved:
             failed ones carry what was done in the field `"gpurender"`.
         outcomes: One for each record.
         layout: K pages, numbered as the image parts say.
+        params: What is to be done to each page, and the sizes that come of it; None for nothing.
     """
 
     records: list[Any]
     outcomes: list[Outcome]
     layout: Layout
+    params: Params | None = None
+
+    def render(self, renderer: Renderer) -> Pages:
+        """The images: the layout painted, and distorted on the device and by the backend of the renderer."""
+        pages = renderer(self.layout)
+        return pages if self.params is None else transform(pages, self.params, backend=renderer.backend)
 
     def with_images(self, images: Sequence[Any], *, renderer: str = "") -> list[Any]:
         """The records with `images[k]` (a PIL image, a tensor, a path) in place of page number k in the image parts.
@@ -96,6 +106,8 @@ class LoMo:
         position: `"prefix"`, `"middle"`, `"suffix"`, `"multi-span"` or `"full"`; see :func:`localize`.
         seed: Any integer.
         turn: Which user turn is rewritten: `"first"`, `"last"`, `"longest"` or `"all"`.
+        distort: What is done to the images, such as `distort.presets.lomo()`; nothing by default. What an image gets
+            depends on (seed, epoch, record id, number of the image in the record).
         typesetter: What sets the pages; a `Typesetter()` by default.
 
     Raises:
@@ -109,6 +121,7 @@ class LoMo:
         position: Position = "middle",
         seed: int = 0,
         turn: Turn = "first",
+        distort: Op | None = None,
         typesetter: Typesetter | None = None,
     ) -> None:
         if not 0 <= ratio <= 1:
@@ -121,6 +134,7 @@ class LoMo:
         self.position: Position = position
         self.seed = seed
         self.turn = turn
+        self.distort = distort
         self.typesetter = typesetter if typesetter is not None else Typesetter()
 
     def __call__(self, records: Sequence[Any], *, epoch: int = 0, ids: Sequence[str] | None = None) -> Interleaved:
@@ -162,15 +176,23 @@ class LoMo:
             pages = [page for page, owner in enumerate(owners) if owner not in problems]
             layout = layout.select(pages)
 
+        params = None
+        if self.distort is not None:
+            owners = [owner for owner in owners if owner not in problems]
+            keys = [(plans[owner].id, k) for owner, group in groupby(owners) for k, _ in enumerate(group)]
+            params = self.distort.make_params(
+                keys, layout.sizes, seed=self.seed, epoch=epoch, max_pixels=self.typesetter.max_pixels
+            )
+
         notices: dict[int, list[Diagnostic]] = {}
         for diagnostic in layout.diagnostics:
             notices.setdefault(diagnostic.page, []).append(diagnostic)
 
         done, page = [], 0
         for record, plan in zip(records, plans, strict=True):
-            out, page = self._write(record, plan, epoch, layout, notices, page)
+            out, page = self._write(record, plan, epoch, layout, params, notices, page)
             done.append(out)
-        return Interleaved(done, [plan.outcome for plan in plans], layout)
+        return Interleaved(done, [plan.outcome for plan in plans], layout, params)
 
     def is_drawn(self, record_id: str, epoch: int = 0) -> bool:
         """Whether the draw takes a record: a function of (seed, epoch, record id) and the ratio alone."""
@@ -204,7 +226,14 @@ class LoMo:
         return plan._replace(turns=turns)
 
     def _write(
-        self, record: Any, plan: _Plan, epoch: int, layout: Layout, notices: dict[int, list[Diagnostic]], page: int
+        self,
+        record: Any,
+        plan: _Plan,
+        epoch: int,
+        layout: Layout,
+        params: Params | None,
+        notices: dict[int, list[Diagnostic]],
+        page: int,
     ) -> tuple[Any, int]:
         """The output record, and the number of the next page."""
         if plan.outcome.status == "failed":
@@ -219,9 +248,9 @@ class LoMo:
                     parts.append({"type": "text", "text": segment.text})
                     continue
                 parts.append({"type": "image", "image": page})
-                height, width = layout.sizes[page].tolist()
-                place = {"message": i, "start": segment.start, "stop": segment.stop, "height": height, "width": width}
-                spans.append(place | _told(segment, notices.get(page, ())) | {"formulas": layout.count_formulas(page)})
+                place = {"message": i, "start": segment.start, "stop": segment.stop}
+                told = _told(segment, notices.get(page, ())) | {"formulas": layout.count_formulas(page)}
+                spans.append(place | _looks(layout, params, page) | told)
                 page += 1
             messages[i] = messages[i] | {"content": parts}
         provenance = {
@@ -241,6 +270,16 @@ class LoMo:
             # Of an earlier run.
             provenance["before"] = record[PROVENANCE]
         return record | {"messages": messages, PROVENANCE: provenance}, page
+
+
+def _looks(layout: Layout, params: Params | None, page: int) -> dict[str, Any]:
+    """What a span's provenance says of its image: the size in px, and how it was distorted, in JSON."""
+    if params is None:
+        (height, width), done, left = layout.sizes[page].tolist(), "[]", ""
+    else:
+        (height, width), done = params.sizes_after()[page].tolist(), params.to_json(page)
+        left = params.left_clean.get(page, "")
+    return {"height": height, "width": width, "distortion": done, "left_clean": left}
 
 
 def _told(segment: Segment, notices: Iterable[Diagnostic]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -84,7 +85,7 @@ class Work:
             chats[-1]["messages"] = messages
         # A record without an id gets one from its source and position, the same whatever the batch.
         done = self.lomo(chats, ids=[f"{os.path.basename(item.file)}:{item.number}" for item in sources])
-        pages = iter(self.renderer(done.layout).to_numpy())
+        pages = iter(done.render(self.renderer).to_numpy())
         names = [
             self.out / image_name(item.ordinal, k)
             for item, chat, outcome in zip(sources, done.records, done.outcomes, strict=True)
@@ -137,6 +138,8 @@ class Work:
             batch.formulas["source"] += span["formulas_as_source"]
             batch.formulas["picture"] += span["formulas_as_pictures"]
             batch.formulas[provenance["latex"]] += span["formulas"] - span["formulas_as_pictures"]
+            batch.distortions.update([step["op"] for step in json.loads(span["distortion"])] or ["Clean"])
+            batch.counts["left_clean"] += bool(span["left_clean"])
         if outcome.status == "kept":
             batch.kept[outcome.kind] += 1
         if outcome.is_problem:
