@@ -264,9 +264,8 @@ def _lomo(arguments: argparse.Namespace) -> int:
             f"{report.formulas['source']} as their source (each record names its own and why)"
         )
     if counts["left_clean"]:
-        print(
-            f"{counts['left_clean']} images left clean: their canvas would have had over {arguments.max_pixels} pixels"
-        )
+        told = f"their canvas would have had more than {arguments.max_pixels} pixels"
+        print(f"{counts['left_clean']} images left clean: {told}")
     if not report.complete:
         print("interrupted: the folder holds a valid, shorter result", file=sys.stderr)
         return 130

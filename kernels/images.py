@@ -228,8 +228,8 @@ def _run(
     if not has_dtype(out, _U8) and choose_backend(backend, device) != "reference":
         raise TypeError(f"only backend 'reference' takes {out.dtype}; the others take uint8")
     run, takes_tensors = implementation(operation, backend, device)
-    arrays = [look(out), *images[:2], look(pixels), *images[2:], *parameters]
-    if takes_tensors:
-        arrays = [to_tensor(array) for array in arrays]
+    arrays = [out, *images[:2], pixels, *images[2:], *parameters]
+    # Pixels stay the tensors that they are, so that gradients find their way.
+    arrays = [to_tensor(array).contiguous() if takes_tensors else look(array) for array in arrays]
     run(*arrays[:6], channels, *arrays[6:])
     return out

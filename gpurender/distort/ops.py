@@ -323,6 +323,8 @@ class Stain(_Step):
         colors: Sequence[Sequence[int]] = PAPER_COLORS,
     ) -> None:
         self.blots = _range("blots", blots, low=0, high=32)
+        if math.ceil(self.blots[0]) > self.blots[1]:
+            raise ValueError(f"blots must hold an integer, not {blots!r}")
         self.radius = _range("radius", radius, low=1)
         self.opacity = _range("opacity", opacity, low=0, high=1)
         self.colors = tuple(tuple(color) for color in colors)

@@ -199,6 +199,11 @@ class Typesetter:
         return self._set(sources, [(n, _whole(source)) for n, source in enumerate(sources) if source.strip()])
 
     @property
+    def max_pixels(self) -> int:
+        """The most pixels that a page may have."""
+        return self._style.max_pixels
+
+    @property
     def latex(self) -> str:
         """The LaTeX engine in use, `"auto"` resolved by trying; or `"off"`.
 
