@@ -1,6 +1,6 @@
 """Text in, model-ready images out, on the device that trains.
 
-    from gpurender import LoMo, Renderer, Typesetter, localize
+    from gpurender import LoMo, Renderer, Typesetter, distort, localize
 
 Names are imported when first used, so that `import gpurender` is instant and nothing loads torch before it must.
 """
@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpurender import distort
     from gpurender._version import __version__
     from gpurender.lomo import Interleaved, LoMo, Segment, localize
     from gpurender.raster import Atlas, FrozenAtlasError, Pages, Renderer
@@ -29,6 +30,7 @@ __all__ = [
     "Segment",
     "Typesetter",
     "__version__",
+    "distort",
     "localize",
 ]
 
@@ -41,6 +43,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "distort":
+        return import_module("gpurender.distort")
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(home), name)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 
 import numpy as np
 import pyarrow
@@ -20,7 +21,8 @@ import pytest
 import zstandard
 from PIL import Image
 
-from gpurender import LoMo, Typesetter
+from gpurender import LoMo, Renderer, Typesetter, distort
+from gpurender.cli import main
 from gpurender.lomo.dataset import StrictError, write_dataset
 from gpurender.lomo.files import InputError
 from gpurender.lomo.folder import OutputError
@@ -112,10 +114,78 @@ def test_workers_and_batches_change_no_byte(tmp_path, monkeypatch):
     results = []
     for name, workers, batch in (("a", 1, 64), ("b", 2, 64), ("c", 1, 7)):
         monkeypatch.setattr("gpurender.lomo.dataset.BATCH", batch)
-        write_dataset([source], tmp_path / name, lomo=LoMo(ratio=0.8), workers=workers)
+        lomo = LoMo(ratio=0.8, position="multi-span", distort=distort.presets.lomo())
+        write_dataset([source], tmp_path / name, lomo=lomo, workers=workers)
         check_folder(tmp_path / name)
         results.append(contents(tmp_path / name))
     assert results[0] == results[1] == results[2]
+
+
+def test_images_are_distorted_as_their_records_say(tmp_path):
+    """From the record alone, the page set again and the program replayed are the image, pixel by pixel."""
+    out = tmp_path / "out"
+    lomo = LoMo(ratio=1, turn="all", position="multi-span", distort=distort.presets.lomo())
+    report = write_dataset([write_prompts(tmp_path / "a.jsonl", 60)], out, lomo=lomo)
+    records = check_folder(out)
+    ops = Counter()
+    for number, record in enumerate(records):
+        prompt = f"{number}. {SENTENCES}"
+        for name, span in zip(record["images"], record["gpurender"]["spans"], strict=True):
+            page = Renderer()(lomo.typesetter(prompt[span["start"] : span["stop"]]))
+            params = distort.Params.from_json([span["distortion"]], page.sizes)
+            ops.update([step["op"] for step in params.describe(0)] or ["Clean"])
+            with Image.open(out / name) as image:
+                np.testing.assert_array_equal(np.array(image), distort.transform(page, params).to_numpy()[0][0])
+    assert ops == report.distortions
+    assert ops.total() == 120
+    assert min(ops[kind] for kind in ("Clean", "Rotate", "Wave")) > 10
+    assert json.loads((out / "report.json").read_text())["images_distorted_by"] == dict(ops)
+    # Two images of a record are drawn apart.
+    assert any(len({span["distortion"] for span in r["gpurender"]["spans"]}) == 2 for r in records)
+
+
+def test_epochs_and_seeds_distort_anew():
+    records = [{"id": f"r{i}", "messages": [{"role": "user", "content": SENTENCES}]} for i in range(20)]
+
+    def drawn(seed, epoch):
+        lomo = LoMo(ratio=1, seed=seed, distort=distort.presets.lomo())
+        return [r["gpurender"]["spans"][0]["distortion"] for r in lomo(records, epoch=epoch).records]
+
+    assert drawn(0, 0) == drawn(0, 0)
+    assert drawn(0, 0) != drawn(1, 0)
+    assert drawn(0, 0) != drawn(0, 1)
+
+
+def test_a_canvas_over_the_limit_stays_clean_and_is_told(tmp_path):
+    typesetter = Typesetter(width=300, max_pixels=40_000)
+    lomo = LoMo(ratio=1, position="full", typesetter=typesetter, distort=distort.Rotate((45, 45)))
+    out = tmp_path / "out"
+    report = write_dataset([write_prompts(tmp_path / "a.jsonl", 3)], out, lomo=lomo)
+    for record in check_folder(out):
+        (span,) = record["gpurender"]["spans"]
+        assert span["distortion"] == "[]"
+        assert "more than max_pixels=40000" in span["left_clean"]
+    assert report.counts["left_clean"] == 3
+    assert json.loads((out / "report.json").read_text())["images_left_clean"] == 3
+
+
+def test_the_command_distorts_unless_told_otherwise(tmp_path, capsys):
+    source = write_prompts(tmp_path / "a.jsonl", 40)
+    config = tmp_path / "distort.yaml"
+    config.write_text("OneOf: {weights: [1, 1], ops: [BoxBlur: {kernel_size: 3}, Clean]}")
+    found = {}
+    for name in ("lomo", "mild", "harsh", "none", str(config)):
+        options = [] if name == "lomo" else ["--distort", name]
+        assert main(["lomo", str(source), "-o", str(tmp_path / "out"), "--ratio", "1", *options]) == 0
+        found[name] = set(json.loads((tmp_path / "out" / "report.json").read_text())["images_distorted_by"])
+    assert {"Clean", "Rotate", "Wave"} <= found["lomo"]
+    assert {"Clean", "Rotate", "Wave"} <= found["mild"]
+    assert "Clean" not in found["harsh"]
+    assert found["none"] == {"Clean"}
+    assert found[str(config)] == {"BoxBlur", "Clean"}
+    capsys.readouterr()
+    assert main(["lomo", str(source), "-o", str(tmp_path / "out"), "--distort", "wild"]) == 1
+    assert "distort must be lomo, mild, harsh, none, or a YAML file that exists, not 'wild'" in capsys.readouterr().err
 
 
 def write_as(container, records, path):
@@ -531,7 +601,9 @@ def test_ten_thousand_hostile_prompts_are_all_accounted_for(tmp_path):
     with warnings.catch_warnings():
         # Which fonts claim what they do not draw is the machine's affair.
         warnings.simplefilter("ignore", FontWarning)
-        report = write_dataset([tmp_path / "a.jsonl"], out, lomo=LoMo(ratio=1, typesetter=typesetter))
+        report = write_dataset(
+            [tmp_path / "a.jsonl"], out, lomo=LoMo(ratio=1, typesetter=typesetter, distort=distort.presets.harsh())
+        )
     told = json.loads((out / "report.json").read_text())
     assert report.complete
     assert told["read"] == len(prompts)
