@@ -14,8 +14,8 @@ import pytest
 from gpurender.bench.conftest import LANGUAGES
 from gpurender.bench.peers import ANY_SCRIPT, PEERS
 from gpurender.bench.worker import render_part, start
-from gpurender.kernels import _check
 from gpurender.kernels.cpu.composite import composite as paint_pages
+from gpurender.kernels.scene import _check
 
 from gpurender import LoMo, Pages, Renderer, Typesetter
 from gpurender.lomo.dataset import write_dataset

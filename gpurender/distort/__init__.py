@@ -10,16 +10,13 @@ An operation also takes a dense tensor: `distort.Rotate(5)(x)`.
 """
 
 from gpurender.distort import presets
+from gpurender.distort.op import Clean, Compose, OneOf, Op
 from gpurender.distort.ops import (
     PAPER_COLORS,
     BoxBlur,
-    Clean,
-    Compose,
     EdgeShadow,
     GaussianBlur,
     MotionBlur,
-    OneOf,
-    Op,
     Rotate,
     Stain,
     Wave,

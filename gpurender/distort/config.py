@@ -16,7 +16,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gpurender.distort import ops
+from gpurender.distort.op import Clean, Compose, OneOf, Op
+from gpurender.distort.ops import BoxBlur, EdgeShadow, GaussianBlur, MotionBlur, Rotate, Stain, Wave
 from gpurender.distort.presets import PRESETS
 
 __all__ = ["from_config", "load"]
@@ -24,13 +25,13 @@ __all__ = ["from_config", "load"]
 _OPS = {
     op.__name__: op
     for op in (
-        *(ops.BoxBlur, ops.Clean, ops.Compose, ops.EdgeShadow, ops.GaussianBlur),
-        *(ops.MotionBlur, ops.OneOf, ops.Rotate, ops.Stain, ops.Wave),
+        *(Clean, Compose, OneOf),
+        *(BoxBlur, EdgeShadow, GaussianBlur, MotionBlur, Rotate, Stain, Wave),
     )
 }
 
 
-def load(name: str | os.PathLike[str]) -> ops.Op | None:
+def load(name: str | os.PathLike[str]) -> Op | None:
     """The operation of that name: a preset (`"lomo"`, `"mild"`, `"harsh"`), `"none"` (None), or a YAML file.
 
     Raises:
@@ -52,7 +53,7 @@ def load(name: str | os.PathLike[str]) -> ops.Op | None:
         raise ValueError(f"{path}: {error}") from None
 
 
-def from_config(value: Any) -> ops.Op:
+def from_config(value: Any) -> Op:
     """An operation from what YAML or JSON holds: a name, or a mapping of one name to its arguments.
 
     Raises:

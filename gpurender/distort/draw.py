@@ -41,7 +41,8 @@ class Draw:
     def _bits(self, images: np.ndarray) -> np.ndarray:
         """32 bits for each of `images`, [K] int64."""
         self._element += 1
-        return _bits(self._keys, images, self._element)
+        drawn: np.ndarray = _bits(self._keys, images, self._element)
+        return drawn
 
     def uniform(self, images: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
         """Numbers from a range [min, max), float64; min where both are the same."""
@@ -51,7 +52,8 @@ class Draw:
     def odd(self, images: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
         """Odd integers from a range, both ends in it, float64."""
         low, high = math.ceil((bounds[0] - 1) / 2), math.floor((bounds[1] - 1) / 2)
-        return 2 * np.floor(self.uniform(images, (low, high + 1))) + 1
+        drawn: np.ndarray = 2 * np.floor(self.uniform(images, (low, high + 1))) + 1
+        return drawn
 
     def key(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A key for each image, for a generator of its own."""

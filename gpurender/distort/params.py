@@ -87,7 +87,8 @@ class Params:
 
     def sizes_after(self) -> np.ndarray:
         """`out_sizes` as a numpy array."""
-        return steps.sizes_after(*self.program()).astype(np.int32)
+        sizes: np.ndarray = steps.sizes_after(*self.program()).astype(np.int32)
+        return sizes
 
     def program(self) -> tuple[np.ndarray, ...]:
         """Kinds, values, offsets, sizes as numpy arrays, as the functions in `gpurender.distort.steps` take them."""
@@ -163,7 +164,8 @@ class Params:
         images = np.broadcast_to(np.asarray(images, np.int64), len(points))
         if len(images) and not 0 <= images.min() <= images.max() < len(self):
             raise ValueError(f"images must lie in [0, {len(self)})")
-        return steps.map_points(points, np.ascontiguousarray(images), *self.program())
+        mapped: np.ndarray = steps.map_points(points, np.ascontiguousarray(images), *self.program())
+        return mapped
 
     def map_boxes(self, boxes: Any, images: Any) -> np.ndarray:
         """The upright boxes around what boxes become.
@@ -179,7 +181,7 @@ class Params:
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise ValueError(f"boxes must be [K, 4], not {list(boxes.shape)}")
         if not len(boxes):
-            return boxes
+            return np.empty((0, 4))
         # The outlines, clockwise, as densely as the longest box needs.
         spans = boxes[:, 2:] - boxes[:, :2]
         t = np.linspace(0, 1, 2 + int(max(0, spans.max()) // EDGE))
@@ -188,7 +190,8 @@ class Params:
         points = boxes[:, None, :2] + spans[:, None] * outline  # [K, P, 2]
         images = np.repeat(np.broadcast_to(np.asarray(images, np.int64), len(boxes)), len(outline))
         mapped = self.map_points(points.reshape(-1, 2), images).reshape(points.shape)
-        return np.concatenate([mapped.min(1), mapped.max(1)], 1)
+        upright: np.ndarray = np.hstack([mapped.min(1), mapped.max(1)])
+        return upright
 
 
 def check_sizes(sizes: Array) -> np.ndarray:

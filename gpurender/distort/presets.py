@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from gpurender.distort.ops import (
-    BoxBlur,
-    Clean,
-    EdgeShadow,
-    GaussianBlur,
-    MotionBlur,
-    OneOf,
-    Op,
-    Rotate,
-    Stain,
-    Wave,
-)
+from gpurender.distort.op import Clean, OneOf, Op
+from gpurender.distort.ops import BoxBlur, EdgeShadow, GaussianBlur, MotionBlur, Rotate, Stain, Wave
 
 __all__ = ["PRESETS", "harsh", "lomo", "mild"]
 

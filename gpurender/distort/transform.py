@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,12 +62,13 @@ def transform_dense(x: Tensor, make_params: Callable[[np.ndarray], Params]) -> T
     paper = np.full((count, channels), 255, np.uint8)
     backend: Backend = "reference" if x.is_floating_point() else "auto"
     flat = batch.reshape(-1)
+    buffer: Any
     buffer, after = _run(flat, sizes, channels, paper, make_params(sizes), backend)
     if buffer is flat:
         return x.clone()
     tallest, widest = after.max(0).tolist()
     if (after == after[0]).all():
-        done = buffer.view(count, channels, tallest, widest)
+        done: Tensor = buffer.view(count, channels, tallest, widest)
     else:
         done = torch.full(
             (count, channels, tallest, widest), 255 if x.dtype == torch.uint8 else 1, dtype=x.dtype, device=x.device
@@ -154,7 +155,7 @@ def _launch(
         # A last row of zeros for those without a shadow or a stain.
         rows = np.concatenate([values, np.zeros((1, WIDTH))])
         shadow, stained = (np.where(own >= 0, found[own], -1) for found in (step, stain))
-        shades = groups.shades(rows[shadow], rows[stained], target.sizes, target.channels)
+        shades = groups.shades(rows[shadow], rows[stained], np.asarray(target.sizes), target.channels)
         shade(out, target, pixels, source, shades, backend=backend)
 
 

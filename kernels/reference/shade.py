@@ -11,7 +11,8 @@ from torch import Tensor
 
 def fade(t: Tensor) -> Tensor:
     """The cubic that leaves 0 and reaches 1 level."""
-    return t * t * (3 - 2 * t)
+    faded: Tensor = t * t * (3 - 2 * t)
+    return faded
 
 
 def value_noise(key: tuple[int, int], height: int, width: int, device: torch.device) -> Tensor:
@@ -52,7 +53,11 @@ def shade(
         a, b, c, depth = ramps[k].tolist()
         levels = levels * (1 - depth * fade((1 - (a * x + b * y + c)).clamp(0, 1)))
         first, last = starts[k : k + 2].tolist()
-        n = value_noise((int(noise[k, 0]), int(noise[k, 1])), *image.shape[1:], out.device) if first < last else 0
+        n = (
+            value_noise((int(noise[k, 0]), int(noise[k, 1])), image.shape[1], image.shape[2], out.device)
+            if first < last
+            else 0
+        )
         for (cx, cy, r, alpha), color in zip(blots[first:last].tolist(), colors[first:last], strict=True):
             u = STEEPNESS * (1 + ROUGHNESS * n - ((x - cx) ** 2 + (y - cy) ** 2) / r**2)
             f = alpha * u.clamp(0, 1) * (0.7 + 0.3 * (2 - u).clamp(0, 1))  # [h, w]

@@ -41,7 +41,7 @@ OneOf:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("Rotat", "no operation 'Rotat'; there are BoxBlur, Clean"),
+        ("Rotat", "no operation 'Rotat'; there are Clean, Compose, OneOf, BoxBlur"),
         ("Rotate: {degres: 3}", "Rotate: got an unexpected keyword argument 'degres'"),
         ("Rotate: {degrees: [5, 3]}", "Rotate: degrees must rise from min to max, not"),
         ("Rotate: 5", "Rotate: its arguments must have names, not 5"),
