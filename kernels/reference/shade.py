@@ -22,7 +22,8 @@ def value_noise(key: tuple[int, int], height: int, width: int, device: torch.dev
     wx, wy = fade((x % CELL).double() / CELL), fade((y % CELL).double() / CELL)[:, None]
 
     def lattice(i: Tensor, j: Tensor) -> Tensor:
-        return 2 * random.uniform(key, (j << 16) + i).double() - 1  # [height, width]
+        drawn: Tensor = 2 * random.uniform(key, (j << 16) + i).double() - 1  # [height, width]
+        return drawn
 
     above = lattice(i, j) + wx * (lattice(i + 1, j) - lattice(i, j))
     below = lattice(i, j + 1) + wx * (lattice(i + 1, j + 1) - lattice(i, j + 1))
