@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpurender.distort import Compose, GaussianBlur, OneOf, Params, Rotate, Wave, presets, transform
+from gpurender.distort import Compose, GaussianBlur, OneOf, Params, Rotate, Wave, presets, steps, transform
 
 MOVES = [
     Rotate(8),
@@ -156,3 +156,29 @@ def test_boxes_of_nothing_done_are_themselves():
     params = GaussianBlur(1).make_params("ab", [[20, 40]] * 2)
     np.testing.assert_array_equal(params.map_boxes(boxes, [0, 1]), boxes)
     assert params.map_boxes(np.empty((0, 4)), []).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        Rotate(180),
+        Wave((1, 9), (30, 300), axis="both"),
+        Compose([Rotate(30), Rotate(10, expand=False), Wave((1, 9), (40, 300)), Rotate(20), Rotate((90, 90))]),
+    ],
+    ids=repr,
+)
+@given(st.integers(0, 2**32), st.integers(1, 300), st.integers(1, 300))
+@settings(max_examples=20)
+def test_the_warp_looks_where_points_came_from(op, seed, height, width):
+    """map_points and the inverse map of the one pass undo each other, to rounding."""
+    params = op.make_params(["a"], [[height, width]], seed=seed)
+    _, _, _, _, maps, *_ = steps.plan(*params.program())
+    assert len(maps) == 1
+    points = np.random.default_rng(seed).random((20, 2)) * [width, height]
+    x, y = params.map_points(points, 0).T - 0.5
+    a, b, c, d, e, f, ax, kx, px, ay, ky, py, a2, b2, c2, d2, e2, f2 = maps[0]
+    x, y = a * x + b * y + c, d * x + e * y + f
+    y = y - ay * np.sin(2 * np.pi * (ky * x + py))
+    x = x - ax * np.sin(2 * np.pi * (kx * y + px))
+    back = np.stack([a2 * x + b2 * y + c2, d2 * x + e2 * y + f2], 1) + 0.5
+    np.testing.assert_allclose(back, points, atol=1e-9)

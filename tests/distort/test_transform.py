@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -266,3 +267,18 @@ def test_pages_do_not_change_and_own_their_memory(pages):
     done.flat[:] = 7
     np.testing.assert_array_equal(pages.flat, before)
     assert isinstance(done, Pages)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_no_value_on_the_gpu_is_waited_for(pages):
+    there = Pages(pages.buffer.cuda(), pages.sizes, pages.channels)
+    params = MIXED.make_params(range(len(pages)), pages.sizes)
+    expected = transform(pages, params, backend="reference")
+    transform(there, params)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        done = transform(there, params)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert (done.flat.cpu().numpy().astype(int) - expected.flat).max() <= 2
