@@ -11,7 +11,7 @@ import numpy as np
 from gpurender.distort.draw import Draw
 from gpurender.distort.op import Step
 from gpurender.distort.ranges import Range, odd_range, range_of
-from gpurender.kernels.images import MAX_RADIUS
+from gpurender.distort.steps import BOUNDS
 
 __all__ = ["PAPER_COLORS", "BoxBlur", "EdgeShadow", "GaussianBlur", "MotionBlur", "Rotate", "Stain", "Wave"]
 
@@ -63,8 +63,8 @@ class Wave(Step):
         axis: Literal["x", "y", "both", "any"] = "any",
         expand: bool = True,
     ) -> None:
-        self.amplitude = range_of("amplitude", amplitude, low=0)
-        self.wavelength = range_of("wavelength", wavelength, low=1)
+        self.amplitude = range_of("amplitude", amplitude, *BOUNDS["amplitude_x"])
+        self.wavelength = range_of("wavelength", wavelength, *BOUNDS["wavelength_x"])
         if axis not in ("x", "y", "both", "any"):
             raise ValueError(f"axis must be 'x', 'y', 'both' or 'any', not {axis!r}")
         self.axis = axis
@@ -92,7 +92,7 @@ class GaussianBlur(Step):
     """
 
     def __init__(self, sigma: Range = (0.5, 1.5)) -> None:
-        self.sigma = range_of("sigma", sigma, low=0, high=MAX_RADIUS / 3)
+        self.sigma = range_of("sigma", sigma, *BOUNDS["sigma"])
 
     def _values(self, draw: Draw, images: np.ndarray) -> list[Any]:
         return [draw.uniform(images, self.sigma)]
@@ -109,7 +109,7 @@ class BoxBlur(Step):
     """
 
     def __init__(self, kernel_size: Range = (3, 5)) -> None:
-        self.kernel_size = odd_range("kernel_size", kernel_size, high=2 * MAX_RADIUS + 1)
+        self.kernel_size = odd_range("kernel_size", kernel_size, *BOUNDS["kernel_size"])
 
     def _values(self, draw: Draw, images: np.ndarray) -> list[Any]:
         return [draw.odd(images, self.kernel_size)]
@@ -127,7 +127,7 @@ class MotionBlur(Step):
     """
 
     def __init__(self, kernel_size: Range = (3, 7), angle: Range = (0, 180)) -> None:
-        self.kernel_size = odd_range("kernel_size", kernel_size, high=2 * MAX_RADIUS + 1)
+        self.kernel_size = odd_range("kernel_size", kernel_size, *BOUNDS["kernel_size"])
         self.angle = range_of("angle", angle)
 
     def _values(self, draw: Draw, images: np.ndarray) -> list[Any]:
@@ -147,8 +147,8 @@ class EdgeShadow(Step):
     """
 
     def __init__(self, darkness: Range = (0.2, 0.5), extent: Range = (0.2, 0.6), angle: Range = (0, 360)) -> None:
-        self.darkness = range_of("darkness", darkness, low=0, high=1)
-        self.extent = range_of("extent", extent, low=0, high=1)
+        self.darkness = range_of("darkness", darkness, *BOUNDS["darkness"])
+        self.extent = range_of("extent", extent, *BOUNDS["extent"])
         self.angle = range_of("angle", angle)
 
     def _values(self, draw: Draw, images: np.ndarray) -> list[Any]:
@@ -180,11 +180,11 @@ class Stain(Step):
         *,
         colors: Sequence[Sequence[int]] = PAPER_COLORS,
     ) -> None:
-        self.blots = range_of("blots", blots, low=0, high=32)
+        self.blots = range_of("blots", blots, *BOUNDS["blots"])
         if math.ceil(self.blots[0]) > self.blots[1]:
             raise ValueError(f"blots must hold an integer, not {blots!r}")
-        self.radius = range_of("radius", radius, low=1)
-        self.opacity = range_of("opacity", opacity, low=0, high=1)
+        self.radius = range_of("radius", radius, *BOUNDS["radius"])
+        self.opacity = range_of("opacity", opacity, *BOUNDS["opacity"])
         self.colors = tuple(tuple(color) for color in colors)
         if not self.colors or any(len(c) != 3 or not all(0 <= v <= 255 for v in c) for c in self.colors):
             raise ValueError(f"colors must be triples of 0 to 255, at least one, not {colors!r}")

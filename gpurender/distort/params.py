@@ -36,7 +36,7 @@ class Params:
 
     Raises:
         TypeError: A wrong dtype, or a tensor that does not lie on the CPU.
-        ValueError: A wrong shape, sizes below 1, or offsets that do not rise from 0 to S.
+        ValueError: A wrong shape, sizes below 1, offsets that do not rise from 0 to S, or numbers that no step has.
     """
 
     def __init__(
@@ -56,8 +56,9 @@ class Params:
             raise ValueError(f"offsets must rise from 0 to {len(self._kinds)}")
         if len(self._kinds) and not 0 <= self._kinds.min() <= self._kinds.max() < len(KINDS):
             raise ValueError(f"kinds must lie in [0, {len(KINDS)})")
-        if not np.isfinite(self._values).all():
-            raise ValueError("values must be finite")
+        fault = steps.find_fault(self._kinds, self._values)
+        if fault:
+            raise ValueError(fault)
         self.left_clean = dict(left_clean or {})
 
     @property
@@ -112,6 +113,8 @@ class Params:
 
     def describe(self, image: int) -> list[dict[str, Any]]:
         """What is done to an image: `[{"op": "Rotate", "degrees": 3.1, "expand": True}]`; empty if nothing is."""
+        if not 0 <= image < len(self):
+            raise IndexError(f"image {image} of {len(self)}")
         found = []
         for s in range(self._offsets[image], self._offsets[image + 1]):
             kind = KINDS[self._kinds[s]]

@@ -12,7 +12,7 @@ Range = float | Sequence[float]
 
 
 def range_of(
-    name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, symmetric: bool = False
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, symmetric: bool = False
 ) -> tuple[float, float]:
     """A number or a pair as a pair, within bounds."""
     pair = [value, value] if isinstance(value, (int, float)) else value
@@ -30,9 +30,9 @@ def range_of(
     return first, last
 
 
-def odd_range(name: str, value: Any, *, high: float) -> tuple[float, float]:
-    """The same, from 1, with an odd integer in it."""
-    first, last = range_of(name, value, low=1, high=high)
+def odd_range(name: str, value: Any, low: float, high: float) -> tuple[float, float]:
+    """The same, with an odd integer in it."""
+    first, last = range_of(name, value, low, high)
     if 2 * math.ceil((first - 1) / 2) + 1 > last:
         raise ValueError(f"{name} must hold an odd integer, not {value!r}")
     return first, last

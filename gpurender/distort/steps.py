@@ -7,11 +7,14 @@ it stands between a batch and its pixels.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-__all__ = ["FIELDS", "KINDS", "WIDTH", "map_points", "plan", "sizes_after"]
+from gpurender.kernels.images import MAX_RADIUS
+
+__all__ = ["BOUNDS", "FIELDS", "KINDS", "WIDTH", "find_fault", "map_points", "plan", "sizes_after"]
 
 # The kinds of steps, and what the numbers of each are called. Angles are degrees, lengths px; `expand` is 0 or 1.
 FIELDS = {
@@ -28,12 +31,56 @@ FIELDS = {
     # Two halves of a key of `kernels.random`, from which the blots' places and their noise follow.
     "Stain": ("blots", "radius", "opacity", "red", "green", "blue", "key_0", "key_1"),
 }
+# What these numbers may be; others are free. A blur reaches as far as the kernels' tiles do.
+BOUNDS = {
+    "amplitude_x": (0, math.inf),
+    "amplitude_y": (0, math.inf),
+    "wavelength_x": (1, math.inf),
+    "wavelength_y": (1, math.inf),
+    "sigma": (0, MAX_RADIUS / 3),
+    "kernel_size": (1, 2 * MAX_RADIUS + 1),
+    "darkness": (0, 1),
+    "extent": (0, 1),
+    "blots": (0, 32),
+    "radius": (1, math.inf),
+    "opacity": (0, 1),
+    **dict.fromkeys(("red", "green", "blue"), (0, 255)),
+    **dict.fromkeys(("key_0", "key_1"), (0, 2**32 - 1)),
+}
+# How far apart they are, from the lower bound on.
+STRIDES = {"kernel_size": 2, "blots": 1, "key_0": 1, "key_1": 1}
+
 KINDS = tuple(FIELDS)
 WIDTH = max(map(len, FIELDS.values()))
 ROTATE, WAVE, GAUSSIAN, BOX, MOTION, SHADOW, STAIN = range(len(KINDS))
 
+
+def _table(of: Any, default: Any) -> np.ndarray:
+    return np.array([[*map(of, names), *[default] * (WIDTH - len(names))] for names in FIELDS.values()])
+
+
+_LOW = _table(lambda name: BOUNDS.get(name, (-math.inf, 0))[0], -math.inf)  # [kinds, WIDTH]
+_HIGH = _table(lambda name: BOUNDS.get(name, (0, math.inf))[1], math.inf)
+_STRIDES = _table(lambda name: STRIDES.get(name, 0), 0)
+
 # The kernels that carry out passes.
 WARP, BLUR, SHADE = range(3)
+
+
+def find_fault(kinds: np.ndarray, values: np.ndarray) -> str:
+    """What is wrong with the first of steps that is not right; empty if all are."""
+    if not np.isfinite(values).all():
+        return "values must be finite"
+    low, high, stride = _LOW[kinds], _HIGH[kinds], _STRIDES[kinds]
+    wrong = (values < low) | (values > high)
+    wrong[stride > 0] |= (values - low)[stride > 0] % stride[stride > 0] != 0
+    for s, k in np.argwhere(wrong).tolist():
+        kind = KINDS[kinds[s]]
+        name = FIELDS[kind][k]
+        told = f"[{low[s, k]:g}, {high[s, k]:g}]"
+        told += f" in steps of {STRIDES[name]}" if name in STRIDES else ""
+        return f"values[{s}]: {kind}'s {name} must lie in {told}, not {values[s, k]:g}"
+    return ""
 
 
 @njit(cache=True)

@@ -67,6 +67,17 @@ def test_select_takes_programs_in_order(pages):
         ({"kinds": np.array([9])}, ValueError, r"kinds must lie in \[0, 7\)"),
         ({"values": np.zeros((1, 3))}, ValueError, r"values must have shape \[1, 8\], not \[1, 3\]"),
         ({"values": np.full((1, 8), np.nan)}, ValueError, "values must be finite"),
+        (
+            {"kinds": np.array([2]), "values": np.full((1, 8), 9.0)},
+            ValueError,
+            r"GaussianBlur's sigma must lie in \[0, 8\]",
+        ),
+        (
+            {"kinds": np.array([3]), "values": np.full((1, 8), 2.5)},
+            ValueError,
+            r"kernel_size must lie in \[1, 49\], whole",
+        ),
+        ({"kinds": np.array([1])}, ValueError, "Wave's wavelength_x must lie in"),
         ({"values": "no"}, TypeError, "values must be an array of float64, not str"),
         ({"offsets": np.array([0, 2])}, ValueError, "offsets must rise from 0 to 1"),
         ({"offsets": np.array([0, 1, 1])}, ValueError, "offsets must have shape"),
