@@ -75,7 +75,7 @@ def test_select_takes_programs_in_order(pages):
         (
             {"kinds": np.array([3]), "values": np.full((1, 8), 2.5)},
             ValueError,
-            r"kernel_size must lie in \[1, 49\], whole",
+            r"kernel_size must lie in \[1, 49\] in steps of 2",
         ),
         ({"kinds": np.array([1])}, ValueError, "Wave's wavelength_x must lie in"),
         ({"values": "no"}, TypeError, "values must be an array of float64, not str"),
