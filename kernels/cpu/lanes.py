@@ -17,6 +17,7 @@ BYTE, WORD, LONG, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.Floa
 
 
 def vector(lane: Any, lanes: int) -> Any:
+    """The type of a vector."""
     return ir.VectorType(lane, lanes)
 
 
@@ -33,10 +34,12 @@ def load(builder: Any, address: Any, kind: Any) -> Any:
 
 
 def store(builder: Any, value: Any, address: Any) -> None:
+    """Write a vector to an address that need not be aligned."""
     builder.store(value, builder.bitcast(address, value.type.as_pointer())).align = 1
 
 
 def constant(value: Any, kind: Any) -> Any:
+    """A vector of a type, of one number."""
     return ir.Constant(kind, [value] * kind.count)
 
 

@@ -22,6 +22,7 @@ def fade(t):
 
 @njit(inline="always")
 def clamp(v, low, high):
+    """The nearest number to v from low to high."""
     return min(max(v, low), high)
 
 
@@ -64,6 +65,7 @@ def blot_row(share, noise, count, start, step, height, alpha):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
 def blend_row(levels, share, color):
+    """Mix a blot's color into a row."""
     for x in range(np.uint64(len(levels))):
         levels[x] += share[x] * (color - levels[x])
 
@@ -78,12 +80,14 @@ def light_row(light, slope, offset, depth):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
 def lit(levels, row, light):
+    """A row of pixels as levels, in the shadow."""
     for x in range(np.uint64(len(row))):
         levels[x] = np.float32(row[x]) * light[x]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
 def put_row(row, levels):
+    """Levels as pixels."""
     for x in range(np.uint64(len(row))):
         row[x] = np.uint8(np.int32(clamp(levels[x] + HALF, ZERO, np.float32(255))))
 
