@@ -1,9 +1,9 @@
 """Convolution in numba: rows of the source, widened, pass through a ring; the results leave row by row.
 
-A row in the ring is `level * 256` in 16 bits with its ends repeated, so nothing below asks where an edge is. Kernels
-of positive weights that sum to 1 are summed in these 16 bits, 128 pixels at a time, in LLVM's vector types (see
-`lanes.py`); the error of such a sum is below 0.3 levels, and most often below 0.01. Others, which nobody draws, are
-summed in floating point.
+Rows are `level * 256` in 16 bits, and get their ends repeated, so no sum asks where an edge is. Kernels of positive
+weights that sum to 1 are summed in these 16 bits, 128 pixels at a time, in LLVM's vector types (see `lanes.py`); the
+error of such a sum is below 0.3 levels, and most often below 0.01. Others, which nobody draws, are summed in floating
+point.
 """
 
 from __future__ import annotations
