@@ -23,6 +23,7 @@ EPILOG = """examples:
   gpurender render 'Hello, $x^2$' -o page.png
   gpurender render --tex table.tex -o table.png
   gpurender fonts --text "Hello, 你好"
+  gpurender gallery -o gallery.html
 """
 
 
@@ -49,38 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "--language", default="", metavar="TAG", help="BCP 47 tag (ja, zh-Hant); by default the text's letters tell"
     )
 
-    page = argparse.ArgumentParser(add_help=False, parents=[face])
-    group = page.add_argument_group("the page")
-    group.add_argument("--size", type=float, default=20, metavar="PX", help="font size (%(default)s)")
-    group.add_argument("--line-height", type=int, default=22, metavar="PX", help="baseline to baseline (%(default)s)")
-    group.add_argument("--width", type=int, default=768, metavar="PX", help="where lines wrap (%(default)s)")
-    group.add_argument(
-        "--latex",
-        choices=("auto", "pdftex", "ziamath", "off"),
-        default="auto",
-        help="what sets formulas and tables: pdftex (fast; needs TeX), ziamath (formulas), the first of them that "
-        "works (%(default)s), or off: as typed",
-    )
-    group.add_argument("--math-size", type=float, metavar="PX", help="font size of formulas (1.3 times --size)")
-    group.add_argument(
-        "--display", choices=("center", "left"), default="center", help="where displayed formulas stand (%(default)s)"
-    )
-    group.add_argument(
-        "--on-missing",
-        choices=("report", "skip-record", "error"),
-        default="report",
-        help="a character without a glyph: draw the font's box and say so, leave the record as text, or stop",
-    )
-    group.add_argument(
-        "--max-pixels", type=int, default=2**24, metavar="N", help="larger pages are not made (%(default)s)"
-    )
-    group.add_argument(
-        "--backend",
-        choices=("auto", "reference", "cpu", "triton"),
-        default="auto",
-        help="what paints: cpu (auto), reference (PyTorch), triton (needs a GPU)",
-    )
-
+    page = _page_options(face, width=768)
     lomo = commands.add_parser(
         "lomo",
         parents=[page],
@@ -152,7 +122,54 @@ def _parser() -> argparse.ArgumentParser:
     )
     fonts.add_argument("--text", help="a text, or - for standard input")
     fonts.set_defaults(run=_fonts)
+
+    gallery = commands.add_parser(
+        "gallery",
+        # Narrow, so that three pages stand side by side.
+        parents=[_page_options(face, width=360)],
+        help="show every distortion on prose, formulas, code and a table, as an HTML page",
+        description="Write one HTML page, complete in itself, that shows every operation of gpurender.distort and "
+        "draws of each preset on prose, formulas, code and a table, with their parameters and the boxes of words.",
+    )
+    gallery.add_argument("-o", "--out", required=True, metavar="HTML", help="file to write")
+    gallery.add_argument("--seed", type=int, default=0, help="another draws other parameters (%(default)s)")
+    gallery.set_defaults(run=_gallery)
     return parser
+
+
+def _page_options(face: argparse.ArgumentParser, *, width: int) -> argparse.ArgumentParser:
+    page = argparse.ArgumentParser(add_help=False, parents=[face])
+    group = page.add_argument_group("the page")
+    group.add_argument("--size", type=float, default=20, metavar="PX", help="font size (%(default)s)")
+    group.add_argument("--line-height", type=int, default=22, metavar="PX", help="baseline to baseline (%(default)s)")
+    group.add_argument("--width", type=int, default=width, metavar="PX", help="where lines wrap (%(default)s)")
+    group.add_argument(
+        "--latex",
+        choices=("auto", "pdftex", "ziamath", "off"),
+        default="auto",
+        help="what sets formulas and tables: pdftex (fast; needs TeX), ziamath (formulas), the first of them that "
+        "works (%(default)s), or off: as typed",
+    )
+    group.add_argument("--math-size", type=float, metavar="PX", help="font size of formulas (1.3 times --size)")
+    group.add_argument(
+        "--display", choices=("center", "left"), default="center", help="where displayed formulas stand (%(default)s)"
+    )
+    group.add_argument(
+        "--on-missing",
+        choices=("report", "skip-record", "error"),
+        default="report",
+        help="a character without a glyph: draw the font's box and say so, leave the record as text, or stop",
+    )
+    group.add_argument(
+        "--max-pixels", type=int, default=2**24, metavar="N", help="larger pages are not made (%(default)s)"
+    )
+    group.add_argument(
+        "--backend",
+        choices=("auto", "reference", "cpu", "triton"),
+        default="auto",
+        help="what paints: cpu (auto), reference (PyTorch), triton (needs a GPU)",
+    )
+    return page
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -198,11 +215,11 @@ def _fallback(arguments: argparse.Namespace) -> list[str] | None:
     return None if arguments.fallback is None else [name for name in arguments.fallback if name != "none"]
 
 
-def _typesetter(arguments: argparse.Namespace) -> Typesetter:
+def _typesetter(arguments: argparse.Namespace, *, font: str | None = None) -> Typesetter:
     from gpurender.typeset import Typesetter
 
     return Typesetter(
-        font=arguments.font,
+        font=font or arguments.font,
         size=arguments.size,
         line_height=arguments.line_height,
         width=arguments.width,
@@ -322,6 +339,22 @@ def _fonts(arguments: argparse.Namespace) -> int:
     for face in list_fonts():
         number = f" (face {face.face_index})" if face.face_index else ""
         print(f"{face.family} {face.style}\t{face.file}{number}")
+    return 0
+
+
+def _gallery(arguments: argparse.Namespace) -> int:
+    from gpurender.gallery import write_gallery
+
+    count = write_gallery(
+        arguments.out,
+        typesetter=_typesetter(arguments),
+        code_typesetter=_typesetter(arguments, font="monospace"),
+        backend=arguments.backend,
+        seed=arguments.seed,
+        max_pixels=arguments.max_pixels,
+        progress=True,
+    )
+    print(f"{arguments.out}: {count} images, {Path(arguments.out).stat().st_size / 1e6:.1f} MB")
     return 0
 
 

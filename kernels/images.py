@@ -24,7 +24,7 @@ MAX_RADIUS = 24
 # The noise that makes blots irregular: px between its lattice points; how much of a blot's squared radius it adds or
 # takes; and how fast a blot's edge rises.
 CELL = 32
-ROUGHNESS = 0.6
+ROUGHNESS = 1.0
 STEEPNESS = 4.0
 
 
@@ -68,17 +68,19 @@ class Blurs(NamedTuple):
 
 
 class Shades(NamedTuple):
-    """For each of K images, a shadow and B blots, painted over one another in this order; with neither, a copy.
+    """For each of K images, a shadow and B blots, each of which takes some of the light; with neither, a copy.
 
     Pixel (x, y) of an image becomes `v (1 - depth s)`, where `s = t t (3 - 2 t)`, `t = 1 - (a x + b y + c)` clamped to
-    [0, 1]. Then each blot does `v + alpha f (color - v)`, where
+    [0, 1]. Each blot makes it `v (1 - alpha f (1 - color / 255))`, where
 
         u = STEEPNESS (1 + ROUGHNESS n - ((x - cx)^2 + (y - cy)^2) / r^2)
         f = min(max(u, 0), 1) (0.7 + 0.3 min(max(2 - u, 0), 1))
 
-    is about 1 along the edge of the blot and 0.7 within, as where a fluid has dried. n, from -1 to 1, is value noise,
-    one field for an image: at lattice point (i, j), which is pixel (CELL i, CELL j), it is
-    `2 uniform(noise, 2**16 j + i) - 1`, and between them it is interpolated by `w w (3 - 2 w)` in x and y.
+    is about 1 along the edge of the blot and 0.7 within, as where a fluid has dried. n, from -1 to 1, is gradient noise
+    (Perlin, "An Image Synthesizer", SIGGRAPH 1985), one field for an image. Lattice point (i, j), which is pixel
+    (CELL i, CELL j), has the gradient `(2 (b >> 16) / 2**16 - 1, 2 (b % 2**16) / 2**16 - 1)`, where b is
+    `bits(noise, 2**16 j + i)`. What the four gradients around a pixel say of it, its distance from them being in cells,
+    is interpolated by `w w (3 - 2 w)` in x and y.
     """
 
     ramps: Array  # [K, 4] float64: a, b, c, depth

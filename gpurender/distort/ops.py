@@ -160,7 +160,9 @@ class EdgeShadow(Step):
 
 
 class Stain(Step):
-    """Stains images with translucent, irregular blots, darker along their edges, of one colour an image.
+    """Stains images with translucent, irregular blots, denser along their edges, of one colour an image.
+
+    A blot is as light that falls through it: paper takes its colour, and ink stays dark.
 
     Args:
         blots: How many, `(min, max)` or a number, 0 to 32.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from gpurender.kernels.cpu.lanes import copy
-from gpurender.kernels.cpu.random import uniform
+from gpurender.kernels.cpu.random import bits
 from gpurender.kernels.images import CELL, ROUGHNESS, STEEPNESS
 from numba import njit
 
@@ -35,22 +35,33 @@ def span(start, stop, size):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def make_lattice(k0, k1, height, width):
-    """The noise at each lattice point of an image and one further, [height // CELL + 2, width // CELL + 2] float32."""
-    lattice = np.empty((height // CELL + 2, width // CELL + 2), np.float32)
+    """The gradient at each lattice point of an image and one further, [height // CELL + 2, width // CELL + 2, 2]."""
+    lattice = np.empty((height // CELL + 2, width // CELL + 2, 2), np.float32)
     for j in range(lattice.shape[0]):
         for i in range(lattice.shape[1]):
-            lattice[j, i] = 2 * uniform(k0, k1, (j << 16) + i) - 1
+            drawn = bits(k0, k1, (j << 16) + i)
+            lattice[j, i, 0], lattice[j, i, 1] = (drawn >> 16) / 2**15 - 1, (drawn & 0xFFFF) / 2**15 - 1
     return lattice
 
 
+@njit(inline="always")
+def mixed(above, below, dy, weight):
+    """Two gradients' say, dy below one and above the other: how it rises with x, and what it is where x is theirs."""
+    high, low = dy * above[1], (dy - ONE) * below[1]
+    return above[0] + weight * (below[0] - above[0]), high + weight * (low - high)
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
-def noise_row(row, first, last, above, below, weight):
-    """Noise at pixels [first, last) of a row, between two rows of the lattice."""
+def noise_row(row, first, last, above, below, dy):
+    """Noise at pixels [first, last) of a row that is dy cells below the upper of two rows of the lattice."""
+    weight = fade(dy)
     for i in range(np.uint64(first // CELL), np.uint64((last - 1) // CELL + 1)):
-        near = above[i] + weight * (below[i] - above[i])
-        step = above[i + np.uint64(1)] + weight * (below[i + np.uint64(1)] - above[i + np.uint64(1)]) - near
+        rise, left = mixed(above[i], below[i], dy, weight)
+        other_rise, right = mixed(above[i + np.uint64(1)], below[i + np.uint64(1)], dy, weight)
         for x in range(np.uint64(CELL)):
-            row[i * np.uint64(CELL) + x] = near + step * fade(np.float32(x) * np.float32(1 / CELL))
+            dx = np.float32(x) * np.float32(1 / CELL)
+            near, far = left + rise * dx, right + other_rise * (dx - ONE)
+            row[i * np.uint64(CELL) + x] = near + fade(dx) * (far - near)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
@@ -64,10 +75,10 @@ def blot_row(share, noise, count, start, step, height, alpha):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
-def blend_row(levels, share, color):
-    """Mix a blot's color into a row."""
+def stain_row(levels, share, taken):
+    """Take a blot's share of light off a row; `taken` is how much its color absorbs."""
     for x in range(np.uint64(len(levels))):
-        levels[x] += share[x] * (color - levels[x])
+        levels[x] *= ONE - share[x] * taken
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
@@ -162,7 +173,7 @@ def shade(
                 lit(levels[channel, :count], pixels[at : at + count], light[:count])
             if low < high:
                 j = y // CELL
-                noise_row(row_noise, low, high, lattice[j], lattice[j + 1], fade(np.float32(y % CELL / CELL)))
+                noise_row(row_noise, low, high, lattice[j], lattice[j + 1], np.float32(y % CELL / CELL))
             for n in range(first, last):
                 cx, cy, r, alpha = blots[n]
                 if abs(y - cy) > REACH * r:
@@ -176,7 +187,8 @@ def shade(
                     share, row_noise[i:j], j - i, start, np.float32(step), np.float32(above * above), np.float32(alpha)
                 )
                 for channel in range(channels):
-                    blend_row(levels[channel, i - left : j - left], share, np.float32(colors[n, channel]))
+                    taken = np.float32(1 - colors[n, channel] / 255)
+                    stain_row(levels[channel, i - left : j - left], share, taken)
             for channel in range(channels):
                 at = channel * plane + y * width
                 copy(out, target + at, pixels, source + at, left)

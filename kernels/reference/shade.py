@@ -15,19 +15,21 @@ def fade(t: Tensor) -> Tensor:
     return faded
 
 
-def value_noise(key: tuple[int, int], height: int, width: int, device: torch.device) -> Tensor:
+def gradient_noise(key: tuple[int, int], height: int, width: int, device: torch.device) -> Tensor:
     """The noise of `gpurender.kernels.Shades`, [height, width] float64 in [-1, 1]."""
     x, y = (torch.arange(n, device=device) for n in (width, height))
     i, j = x // CELL, (y // CELL)[:, None]
-    wx, wy = fade((x % CELL).double() / CELL), fade((y % CELL).double() / CELL)[:, None]
+    dx, dy = (x % CELL).double() / CELL, ((y % CELL).double() / CELL)[:, None]
 
-    def lattice(i: Tensor, j: Tensor) -> Tensor:
-        drawn: Tensor = 2 * random.uniform(key, (j << 16) + i).double() - 1  # [height, width]
-        return drawn
+    def slope(right: int, down: int) -> Tensor:
+        """What the gradient at one corner of each pixel's cell says of the pixel."""
+        drawn: Tensor = random.bits(key, (j + down << 16) + i + right)  # [height, width]
+        gx, gy = (drawn >> 16) / 2**15 - 1, (drawn & 0xFFFF) / 2**15 - 1
+        return gx * (dx - right) + gy * (dy - down)
 
-    above = lattice(i, j) + wx * (lattice(i + 1, j) - lattice(i, j))
-    below = lattice(i, j + 1) + wx * (lattice(i + 1, j + 1) - lattice(i, j + 1))
-    return above + wy * (below - above)
+    above = slope(0, 0) + fade(dx) * (slope(1, 0) - slope(0, 0))
+    below = slope(0, 1) + fade(dx) * (slope(1, 1) - slope(0, 1))
+    return above + fade(dy) * (below - above)
 
 
 def shade(
@@ -54,13 +56,10 @@ def shade(
         a, b, c, depth = ramps[k].tolist()
         levels = levels * (1 - depth * fade((1 - (a * x + b * y + c)).clamp(0, 1)))
         first, last = starts[k : k + 2].tolist()
-        n = (
-            value_noise((int(noise[k, 0]), int(noise[k, 1])), image.shape[1], image.shape[2], out.device)
-            if first < last
-            else 0
-        )
+        key = int(noise[k, 0]), int(noise[k, 1])
+        n = gradient_noise(key, image.shape[1], image.shape[2], out.device) if first < last else 0
         for (cx, cy, r, alpha), color in zip(blots[first:last].tolist(), colors[first:last], strict=True):
             u = STEEPNESS * (1 + ROUGHNESS * n - ((x - cx) ** 2 + (y - cy) ** 2) / r**2)
             f = alpha * u.clamp(0, 1) * (0.7 + 0.3 * (2 - u).clamp(0, 1))  # [h, w]
-            levels = levels + f * (color[:, None, None].to(out.device) - levels)
+            levels = levels * (1 - f * (1 - color[:, None, None].to(out.device).double() / 255))
         store(target, levels)

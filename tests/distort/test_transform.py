@@ -217,12 +217,15 @@ def test_stains_are_translucent_blots_of_their_colour(make_pages):
     after = op.transform(pages, op.make_params(["a"], pages.sizes)).to_numpy()[0].astype(int)
     changed = (after != image).any(0)
     assert 0.05 < changed.mean() < 0.6
-    light, ink = after[:, changed & (image[0] == 255)], after[:, changed & (image[0] == 0)]
-    # Towards the colour, and never past it.
-    assert (light >= np.array([[200], [150], [90]])).all()
-    assert (ink <= np.array([[200], [150], [90]])).all()
-    # Text under a blot is still darker than the paper under it.
-    assert ink.max() < light.min() or ink.mean() < light.mean() - 50
+    # Paper takes the colour, by half of it where a blot is densest; where blots overlap it takes more of it.
+    red, green, blue = after[:, changed]
+    assert (red >= green).all()
+    assert (green >= blue).all()
+    one = [255 * (1 - 0.5 * (1 - level / 255)) for level in (200, 150, 90)]
+    assert min((red < 255).mean(), (blue < 253).mean()) > 0.9
+    assert np.quantile(blue, 0.5) >= one[2]
+    # Ink stays as dark as it was.
+    assert (after[:, ::6] == 0).all()
 
 
 def test_dark_pages_turn_on_dark_paper(make_pages):

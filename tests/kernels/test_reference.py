@@ -134,20 +134,22 @@ def test_shade_is_the_formula():
     def fade(t):
         return t * t * (3 - 2 * t)
 
-    def lattice(i, j):
-        return 2 * random.uniform(key, 2**16 * j + i) - 1
+    def slope(i, j, x, y):
+        drawn = random.bits(key, 2**16 * j + i)
+        gx, gy = 2 * (drawn >> 16) / 2**16 - 1, 2 * (drawn % 2**16) / 2**16 - 1
+        return gx * (x / 32 - i) + gy * (y / 32 - j)
 
     for y in range(height):
         for x in range(width):
             i, j, wx, wy = x // 32, y // 32, fade(x % 32 / 32), fade(y % 32 / 32)
-            above = (1 - wx) * lattice(i, j) + wx * lattice(i + 1, j)
-            below = (1 - wx) * lattice(i, j + 1) + wx * lattice(i + 1, j + 1)
+            above = (1 - wx) * slope(i, j, x, y) + wx * slope(i + 1, j, x, y)
+            below = (1 - wx) * slope(i, j + 1, x, y) + wx * slope(i + 1, j + 1, x, y)
             n = (1 - wy) * above + wy * below
             values = image[:, y, x] * (1 - depth * fade(min(max(1 - (a * x + b * y + c), 0), 1)))
             for (cx, cy, r, alpha), color in zip(blots, colors, strict=True):
-                u = 4 * (1 + 0.6 * n - ((x - cx) ** 2 + (y - cy) ** 2) / r**2)
+                u = 4 * (1 + n - ((x - cx) ** 2 + (y - cy) ** 2) / r**2)
                 f = min(max(u, 0), 1) * (0.7 + 0.3 * min(max(2 - u, 0), 1))
-                values = values + alpha * f * (color - values)
+                values = values * (1 - alpha * f * (1 - color / 255))
             assert np.abs(out[:, y, x] - values).max() <= 0.51
 
 
