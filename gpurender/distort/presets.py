@@ -18,8 +18,8 @@ def mild(*, expand: bool = True) -> Op:
         [
             Clean(),
             Rotate((-5, 5), expand=expand),
-            OneOf([GaussianBlur((0.4, 1.2)), BoxBlur(3), MotionBlur((3, 5))]),
-            OneOf([EdgeShadow((0.1, 0.4), (0.2, 0.6)), Stain((1, 4), (20, 50), (0.1, 0.3))]),
+            OneOf([GaussianBlur((0.4, 1.3)), BoxBlur(3), MotionBlur((3, 5))]),
+            OneOf([EdgeShadow((0.1, 0.4), (0.2, 0.6)), Stain((1, 4), (20, 60), (0.2, 0.5))]),
             Wave((0.5, 2), (250, 500), expand=expand),
         ]
     )
@@ -36,14 +36,14 @@ def lomo(*, expand: bool = True) -> Op:
             Clean(),
             OneOf([Rotate((-5, 5), expand=expand), Rotate((-20, 20), expand=expand)]),
             OneOf([GaussianBlur((0.5, 1.6)), BoxBlur((3, 5)), MotionBlur((3, 7))]),
-            OneOf([EdgeShadow((0.2, 0.6), (0.2, 0.8)), Stain((2, 6), (20, 70), (0.2, 0.5))]),
+            OneOf([EdgeShadow((0.2, 0.6), (0.2, 0.8)), Stain((2, 6), (20, 70), (0.3, 0.8))]),
             Wave((1, 4), (200, 400), expand=expand),
         ]
     )
 
 
 def harsh(*, expand: bool = True) -> Op:
-    """Beyond what is easily read: every operation stronger, often one after another.
+    """Beyond what is easily read: one operation, strong, and no image clean.
 
     Args:
         expand: As of :func:`mild`.
@@ -51,8 +51,8 @@ def harsh(*, expand: bool = True) -> Op:
     return OneOf(
         [
             OneOf([Rotate((-45, 45), expand=expand), Rotate((-180, 180), expand=expand)]),
-            OneOf([GaussianBlur((1.5, 3)), BoxBlur((5, 9)), MotionBlur((7, 13))]),
-            OneOf([EdgeShadow((0.5, 0.9), (0.4, 1)), Stain((4, 12), (30, 100), (0.4, 0.8))]),
+            OneOf([GaussianBlur((1.5, 2.5)), BoxBlur((5, 7)), MotionBlur((7, 11))]),
+            OneOf([EdgeShadow((0.5, 0.9), (0.4, 1)), Stain((4, 10), (30, 90), (0.6, 1))]),
             Wave((4, 9), (120, 300), expand=expand),
         ]
     )
