@@ -261,7 +261,8 @@ def test_floating_point_is_as_uint8_and_differentiable(op):
     floating = (x / 255).requires_grad_()
     values = op(floating)
     assert values.shape == levels.shape
-    assert (values * 255 - levels).abs().max() <= 1.01
+    # uint8 is rounded after each of up to three passes.
+    assert (values * 255 - levels).abs().max() <= 1.51
     values.sum().backward()
     assert floating.grad.abs().sum() > 0
 
