@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from gpurender.kernels.triton.tiles import count_tiles, lay_tiles
 from torch import Tensor
 
 TILE_HEIGHT = 16
@@ -144,12 +145,9 @@ def bin_items(
         On the device: `tile_pages` [T] int32; `first_tiles` [N] int32, each page's first tile; `list_starts`
         [3 T + 1] int32, where in `items` the list of (tile, kind) begins; `items` [pairs] int32, numbers within a kind.
     """
-    size = torch.tensor([TILE_HEIGHT, TILE_WIDTH])
-    tiles = (sizes + size - 1) // size  # [N, 2]: down, across
-    ends = tiles.prod(1).cumsum(0)  # [N]
-    first_tiles = ends - tiles.prod(1)
-    total = int(ends[-1]) if len(ends) else 0
-    tile_pages = torch.repeat_interleave(torch.arange(len(sizes)), tiles.prod(1), output_size=total)
+    down, right = count_tiles(sizes, TILE_HEIGHT, TILE_WIDTH)  # [N], [N]
+    tile_pages, first_tiles = lay_tiles(down * right)
+    total = len(tile_pages)
 
     pages = torch.cat([page for page, _ in boxes])  # [K]
     corners = torch.cat([box for _, box in boxes]).long()  # [K, 4]
@@ -164,7 +162,7 @@ def bin_items(
     counts = rows * columns
     pairs = int(counts.sum())
 
-    across = tiles[pages, 1]
+    across = right[pages]
     corner = first_tiles[pages] + y0 // TILE_HEIGHT * across + x0 // TILE_WIDTH  # [K]: the item's first tile
     plan = torch.stack([kinds, numbers, columns.clamp(min=1), across, corner, counts, counts.cumsum(0) - counts])
     if device.type == "cuda":
