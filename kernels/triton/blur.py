@@ -16,12 +16,12 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from gpurender.kernels.images import MAX_RADIUS
 from gpurender.kernels.triton.tiles import count_tiles, lay_tiles, send, single
 from torch import Tensor
 from torch.nn.functional import pad
 
 TILE_HEIGHT = 128
-TILE_WIDTH = 128
 
 # An image's row of the plan: after nine integers its weights; a tap's: dx, dy, weight.
 WEIGHTS, TAP = tl.constexpr(12), tl.constexpr(3)
@@ -158,9 +158,9 @@ def blur_kernel(
 
 
 def settings(radius: int) -> tuple[dict[str, int], int]:
-    """The kernel's constants, and its warps."""
-    step = 16 if radius <= 8 else 32 if radius <= 16 else 64
-    return {"HEIGHT": TILE_HEIGHT, "WIDTH": TILE_WIDTH, "STEP": step}, 4 if step == 16 else 8
+    """The kernel's constants, and its warps: few, for that takes the fewest instructions, but enough for registers."""
+    step, width, warps = (16, 128, 4) if radius <= 8 else (32, 128, 16) if radius <= 16 else (64, 64, 8)
+    return {"HEIGHT": TILE_HEIGHT, "WIDTH": width, "STEP": step}, warps
 
 
 def _half_precision(halves: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,26 +193,31 @@ def blur(
     starts: Tensor,
 ) -> None:
     """Convolve every image; see `gpurender.kernels.blur` for the arguments."""
-    down, right = count_tiles(target_sizes, TILE_HEIGHT, TILE_WIDTH)  # [K], [K]
-    tiles, first_tiles = lay_tiles(down * right * channels)
-    if not len(tiles):
-        return
-    used = halves.abs().amax(0).nonzero()
-    radius = int(used[-1]) if len(used) else 0
-    constants, warps = settings(radius)
-    step = constants["STEP"]
-    halves, scales = _half_precision(pad(halves[:, : radius + 1], (0, step // 2 - radius)))
-    rows = [
-        target_sizes,
-        target_starts,
-        source_starts,
-        first_tiles,
-        down,
-        right,
-        len(tiles) + (WEIGHTS.value + step // 2 + 1) * len(down) + TAP.value * starts[:-1],
-        starts.diff(),
-        scales,
-        halves,
-    ]
-    plan = send(tiles, rows, out.device, [offsets, weights])
-    blur_kernel[(len(tiles),)](out, pixels, plan, **constants, num_warps=warps)
+    # A launch for the images of each step that their radii need, for most batches one: so what becomes of an image does
+    # not depend on the others.
+    used = (halves != 0) * torch.arange(halves.shape[1])  # [K, R + 1]
+    radii = used.amax(1)  # [K]
+    taps = starts.diff()
+    for below, radius in ((-1, 8), (8, 16), (16, MAX_RADIUS)):
+        k = ((radii > below) & (radii <= radius)).nonzero()[:, 0]
+        if not len(k):
+            continue
+        constants, warps = settings(radius)
+        step = constants["STEP"]
+        down, right = (count[k] for count in count_tiles(target_sizes, TILE_HEIGHT, constants["WIDTH"]))
+        tiles, first_tiles = lay_tiles(down * right * channels)
+        weighed, scales = _half_precision(halves[k, : radius + 1])
+        rows = [
+            target_sizes[k],
+            target_starts[k],
+            source_starts[k],
+            first_tiles,
+            down,
+            right,
+            len(tiles) + (WEIGHTS.value + step // 2 + 1) * len(k) + TAP.value * starts[:-1][k],
+            taps[k],
+            scales,
+            pad(weighed, (0, step // 2 + 1 - weighed.shape[1])),
+        ]
+        plan = send(tiles, rows, out.device, [offsets, weights])
+        blur_kernel[(len(tiles),)](out, pixels, plan, **constants, num_warps=warps)
