@@ -40,16 +40,18 @@ def all_cores() -> Iterator[set[int]]:
     os.sched_setaffinity(0, cores)
 
 
+def word_problems() -> list[str]:
+    """English word problems: GSM8K's where they are at hand, else the shipped examples; none where those are not."""
+    found = [path for path in (DATA / "gsm8k.jsonl", ROOT / "examples" / "prompts.jsonl") if path.is_file()]
+    lines = found[0].read_bytes().splitlines() if found else []
+    contents = [json.loads(line)["messages"][0]["content"] for line in lines]
+    return [c for c in contents if isinstance(c, str) and c.isascii()]
+
+
 @pytest.fixture(scope="session")
 def questions() -> list[str]:
-    """English word problems: GSM8K's where they are at hand, else the shipped examples."""
-    path = DATA / "gsm8k.jsonl"
-    if not path.is_file():
-        path = ROOT / "examples" / "prompts.jsonl"
-    if not path.is_file():
-        pytest.skip("no prompts: set GPURENDER_DATA to a folder with gsm8k.jsonl")
-    contents = [json.loads(line)["messages"][0]["content"] for line in path.read_bytes().splitlines()]
-    return [c for c in contents if isinstance(c, str) and c.isascii()]
+    """Word problems; skips where there are none."""
+    return word_problems() or pytest.skip("no prompts: set GPURENDER_DATA to a folder with gsm8k.jsonl")
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +102,11 @@ def environment() -> dict[str, str]:
         "pillow",
         "skia-python",
         "pangocffi",
+        "kornia",
+        "albumentations",
+        "augraphy",
+        "scikit-image",
+        "torchvision",
     ):
         try:
             found[name] = version(name)
