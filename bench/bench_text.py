@@ -17,7 +17,7 @@ from gpurender.bench.worker import render_part, start
 from gpurender.kernels.cpu.composite import composite as paint_pages
 from gpurender.kernels.scene import _check
 
-from gpurender import LoMo, Pages, Renderer, Typesetter
+from gpurender import LoMo, Pages, Renderer, Typesetter, distort
 from gpurender.lomo.dataset import write_dataset
 from gpurender.typeset.fallback import install_command
 from gpurender.typeset.insets import NOTHING
@@ -235,27 +235,35 @@ def bench_text_memory(benchmark: Any, passages: list[str]) -> None:
     benchmark.extra_info.update(name=name, pages=200_000, bytes=0, peer=False)
 
 
+DISTORTED = pytest.mark.parametrize("distorted", [False, True])
+
+
+@DISTORTED
 @pytest.mark.benchmark(group="text: LoMo")
-def bench_text_spans(benchmark: Any, questions: list[str]) -> None:
+def bench_text_spans(benchmark: Any, questions: list[str], distorted: bool) -> None:
     """The spans that LoMo really renders: mostly whole short prompts."""
     records = [{"id": i, "messages": [{"role": "user", "content": q}]} for i, q in enumerate(questions[:PAGES])]
-    lomo, renderer = LoMo(ratio=1), Renderer()
+    lomo, renderer = LoMo(ratio=1, distort=distort.presets.lomo() if distorted else None), Renderer()
 
     def run() -> None:
         for i in range(0, len(records), BATCH):
-            renderer(lomo(records[i : i + BATCH]).layout)
+            lomo(records[i : i + BATCH]).render(renderer)
 
-    measure(benchmark, run, "records to interleaved records with pages", len(records))
+    name = "records to interleaved records with pages" + ", distorted" * distorted
+    measure(benchmark, run, name, len(records))
 
 
+@DISTORTED
 @pytest.mark.benchmark(group="text: LoMo")
-def bench_text_dataset(benchmark: Any, questions: list[str], tmp_path: Path) -> None:
+def bench_text_dataset(benchmark: Any, questions: list[str], tmp_path: Path, distorted: bool) -> None:
     """`gpurender lomo --ratio 1`: JSONL to JSONL and PNG files."""
     source = tmp_path / "a.jsonl"
     records = [{"id": i, "messages": [{"role": "user", "content": q}]} for i, q in enumerate(questions[:PAGES])]
     source.write_text("\n".join(map(json.dumps, records)))
-    lomo = LoMo(ratio=1)
+    lomo = LoMo(ratio=1, distort=distort.presets.lomo() if distorted else None)
     assert write_dataset([source], tmp_path / "out", lomo=lomo).counts["images"] == len(records)
-    measure(
-        benchmark, lambda: write_dataset([source], tmp_path / "out", lomo=lomo), "to a dataset folder", len(records)
-    )
+
+    def run() -> None:
+        write_dataset([source], tmp_path / "out", lomo=lomo)
+
+    measure(benchmark, run, "to a dataset folder" + ", distorted" * distorted, len(records))
