@@ -21,10 +21,12 @@ def device_of(array: Array) -> str:
 
 
 def to_tensor(array: Array) -> Tensor:
-    """It as a torch tensor that shares its memory."""
+    """It as a torch tensor that shares its memory, but where torch could not keep it from being written."""
     import torch
 
-    return torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+    if isinstance(array, np.ndarray):
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    return array
 
 
 def look_all(group: Any, dtypes: Sequence[np.dtype[Any]]) -> list[Any]:

@@ -96,7 +96,7 @@ _DTYPES: dict[type, tuple[np.dtype[Any], ...]] = {
     Blurs: (_F32, _I32, _F32, _I64),
     Shades: (_F64, _I64, _F64, _U8, _I64),
 }
-_PIXELS = (_U8, np.dtype(np.float16), _F32, _F64)
+FLOATING = ("float16", "bfloat16", "float32", "float64")
 
 
 def warp(
@@ -158,15 +158,16 @@ def shade(
     _shape("Shades.blots", blots, (len(blots), 4))
     _shape("Shades.colors", colors, (len(blots), target.channels))
     _rise("Shades.starts", starts, len(target.starts), len(blots))
-    if not (np.isfinite(ramps).all() and np.isfinite(blots).all() and (blots[:, 2] > 0).all()):
-        raise ValueError("Shades.ramps and Shades.blots must be finite, and radii positive")
+    radii = blots[:, 2]
+    if not (np.isfinite(ramps).all() and np.isfinite(blots).all() and ((radii > 0) & (radii < 1e150)).all()):
+        raise ValueError("Shades.ramps and Shades.blots must be finite, and radii positive, and less than 1e150")
     return _run("shade", backend, out, pixels, images, target.channels, (ramps, noise, blots, colors, starts))
 
 
 def _check(out: Array, target: Images, pixels: Array, source: Images, *, keep_sizes: bool = False) -> list[Any]:
     """Sizes and starts of target and source; raise for what would make a backend read or write out of bounds."""
     for name, buffer in (("out", out), ("pixels", pixels)):
-        if not any(has_dtype(buffer, dtype) for dtype in _PIXELS) or buffer.ndim != 1:
+        if not hasattr(buffer, "dtype") or _dtype(buffer) not in ("uint8", *FLOATING) or buffer.ndim != 1:
             raise TypeError(f"{name} must be a flat array of uint8 or floating-point numbers, not {describe(buffer)}")
     if _dtype(out) != _dtype(pixels):
         raise TypeError(f"pixels must be of out's dtype, {out.dtype}, not {pixels.dtype}")
@@ -175,7 +176,7 @@ def _check(out: Array, target: Images, pixels: Array, source: Images, *, keep_si
     contiguous = out.flags.c_contiguous and out.flags.writeable if isinstance(out, np.ndarray) else out.is_contiguous()
     if not contiguous:
         raise ValueError("out must be contiguous and writeable")
-    if target.channels != source.channels or target.channels < 1:
+    if target.channels != source.channels or not isinstance(target.channels, int) or target.channels < 1:
         raise ValueError(f"target and source must have the same channels, not {target.channels} and {source.channels}")
     arrays = [*_look_images("target", target, len(out)), *_look_images("source", source, len(pixels))]
     if len(arrays[0]) != len(arrays[2]):
@@ -196,7 +197,7 @@ def _look_images(name: str, images: Images, size: int) -> tuple[Any, Any]:
         raise ValueError(f"{name}.sizes must be at least 1")
     areas = sizes.astype(np.int64).prod(1)
     # In this order nothing overflows.
-    if (areas > size).any() or (starts < 0).any() or (starts > size - areas * images.channels).any():
+    if (areas > size // images.channels).any() or (starts < 0).any() or (starts > size - areas * images.channels).any():
         raise ValueError(f"{name}'s images must lie inside its buffer of {size} elements")
     return sizes, starts
 

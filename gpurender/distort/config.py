@@ -49,12 +49,14 @@ def load(name: str | os.PathLike[str]) -> Op | None:
 
     try:
         return from_config(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except RecursionError:
+        raise ValueError(f"{path}: it holds itself") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def from_config(value: Any) -> Op:
-    """An operation from what YAML or JSON holds: a name, or a mapping of one name to its arguments.
+    """An operation from what YAML or JSON holds: a name, or a mapping of one name to its arguments, or to the first.
 
     Raises:
         TypeError: Something that is neither.
@@ -71,15 +73,18 @@ def from_config(value: Any) -> Op:
         make = _OPS[name]
     else:
         raise ValueError(f"no operation {name!r}; there are {', '.join([*_OPS, *PRESETS])}")
-    if isinstance(arguments, list):
-        arguments = {"ops": arguments}
-    if not isinstance(arguments or {}, dict):
-        raise TypeError(f"{name}: its arguments must have names, not {arguments!r}")
-    arguments = dict(arguments or {})
-    if isinstance(arguments.get("ops"), list):
-        arguments["ops"] = [from_config(op) for op in arguments["ops"]]
+    if arguments is None:
+        arguments = {}
+    # Without names it is the first: `Rotate: [-5, 5]`, `Compose: [Rotate, Stain]`.
+    first = [] if isinstance(arguments, dict) else [arguments]
+    named = dict(arguments) if isinstance(arguments, dict) else {}
+    if make in (OneOf, Compose):
+        if first:
+            named["ops"] = first.pop()
+        if isinstance(named.get("ops"), list):
+            named["ops"] = [from_config(op) for op in named["ops"]]
     try:
-        return make(**arguments)  # type: ignore[no-any-return]
+        return make(*first, **named)  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:
         told = str(error).removeprefix(f"{make.__name__}.__init__() ").removeprefix(f"{make.__name__}() ")
         raise type(error)(f"{name}: {told}") from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from gpurender.distort.checks import whole
 from gpurender.kernels import random
 from gpurender.kernels.cpu.random import bits
 
@@ -23,6 +25,15 @@ def _bits(keys, images, element):
     return drawn
 
 
+def _place(key: Any) -> tuple[str | int, int]:
+    """A record's id, and the number of the image in it."""
+    record, image = key if isinstance(key, tuple) and len(key) == 2 else (key, 0)
+    try:
+        return record if isinstance(record, str) else index(record), index(image)
+    except TypeError:
+        raise TypeError(f"keys must be str, int, or such an id and an int, not {key!r}") from None
+
+
 class Draw:
     """Draws one number after another for images that each have a key; every draw is another element of the generator.
 
@@ -33,8 +44,8 @@ class Draw:
     """
 
     def __init__(self, keys: Sequence[Any], seed: int, epoch: int) -> None:
-        pairs = (key if isinstance(key, tuple) else (key, 0) for key in keys)
-        found = [random.key(seed, epoch, record, image, "distort") for record, image in pairs]
+        seed, epoch = whole("seed", seed), whole("epoch", epoch)
+        found = [random.key(seed, epoch, *_place(key), "distort") for key in keys]
         self._keys = np.array(found, np.int64).reshape(-1, 2)
         self._element = 0
 

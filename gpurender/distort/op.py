@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 
 from gpurender.distort import steps
+from gpurender.distort.checks import MAX_SIDE, check_sizes, number, whole
 from gpurender.distort.draw import Draw
-from gpurender.distort.params import Params, check_sizes
+from gpurender.distort.params import Params
 from gpurender.distort.steps import KINDS, WIDTH
 from gpurender.distort.transform import transform, transform_dense
 from gpurender.kernels import Backend
@@ -57,10 +58,12 @@ class Op:
             max_pixels: An image whose canvas would grow beyond is left clean, and `Params.left_clean` says so.
 
         Raises:
-            TypeError: `sizes` is not of integers.
+            TypeError: Keys, sizes, seed, epoch or max_pixels are not as above.
             ValueError: As many keys as sizes are needed, and sizes of at least 1 x 1.
         """
-        sizes = check_sizes(sizes)
+        sizes, max_pixels = check_sizes(sizes), whole("max_pixels", max_pixels)
+        if not hasattr(keys, "__len__"):
+            raise TypeError(f"keys must be a sequence, not {type(keys).__name__}")
         if len(keys) != len(sizes):
             raise ValueError(f"keys has {len(keys)} items for {len(sizes)} sizes")
         draw = Draw(keys, seed, epoch)
@@ -68,9 +71,12 @@ class Op:
         order = np.argsort(found.images, kind="stable")
         offsets = np.searchsorted(found.images[order], np.arange(len(sizes) + 1))
         kinds, values = found.kinds[order], found.values[order]
-        areas = steps.sizes_after(kinds, values, offsets, sizes).prod(1)
+        after = steps.sizes_after(kinds, values, offsets, sizes)
+        areas = after.prod(1)
+        # An image that is over the limit already is so whatever is done to it.
+        over = (areas > max_pixels) & (areas > sizes.astype(np.float64).prod(1)) | (after > MAX_SIDE).any(1)
         left = {}
-        for n in np.flatnonzero(areas > np.maximum(max_pixels, sizes.astype(np.float64).prod(1))).tolist():
+        for n in np.flatnonzero(over).tolist():
             told = f"its canvas would have {areas[n]:,.0f} pixels, more than max_pixels={max_pixels}"
             left[n] = f"left clean: {told}"
         if left:
@@ -92,7 +98,7 @@ class Op:
 
         Args:
             x: `Pages`, or a tensor [N, C, H, W] or [C, H, W], uint8 or floating point (0 to 1; differentiable), on any
-                device; its paper is white.
+                device; its paper is white. Channels are colours, of any number; none is transparency.
 
         Returns:
             `Pages`, or a tensor of x's dtype: a batch at the size of its largest canvas, each image at the top left of
@@ -100,14 +106,19 @@ class Op:
 
         Raises:
             TypeError: x is something else.
-            ValueError: x has a side of length 0.
+            ValueError: x has a side of length 0, or a canvas would have a side of 2**31 px or more.
         """
         import torch
 
         seed = int(torch.randint(2**62, ()))
-        if isinstance(x, Pages):
-            return transform(x, self.make_params(range(len(x)), x.sizes, seed=seed))
-        return transform_dense(x, lambda sizes: self.make_params(range(len(sizes)), sizes, seed=seed))
+
+        def make_params(sizes: np.ndarray) -> Params:
+            params = self.make_params(range(len(sizes)), sizes, seed=seed, max_pixels=2**62)
+            for image, told in params.left_clean.items():
+                raise ValueError(f"image {image}: {told}")
+            return params
+
+        return transform(x, make_params(x.sizes)) if isinstance(x, Pages) else transform_dense(x, make_params)
 
     def _steps(self, draw: Draw, images: np.ndarray) -> Steps:
         """The steps for some images. Draws as many numbers an image whatever the batch."""
@@ -159,10 +170,12 @@ class OneOf(Op):
         self.ops = _ops(ops)
         if not self.ops:
             raise ValueError("ops must hold an operation at least")
-        self.weights = [1.0] * len(self.ops) if weights is None else [float(w) for w in weights]
+        if weights is not None and not isinstance(weights, (list, tuple)):
+            raise TypeError(f"weights must be a list of numbers, not {weights!r}")
+        self.weights = [1.0] * len(self.ops) if weights is None else [number("weights", w) for w in weights]
         if len(self.weights) != len(self.ops):
             raise ValueError(f"weights has {len(self.weights)} items for {len(self.ops)} ops")
-        if any(not math.isfinite(w) or w < 0 for w in self.weights) or not sum(self.weights) > 0:
+        if min(self.weights) < 0 or not 0 < sum(self.weights) < math.inf:
             raise ValueError(f"weights must be finite, not negative, and sum to more than 0, not {self.weights}")
 
     def _steps(self, draw: Draw, images: np.ndarray) -> Steps:
@@ -193,6 +206,8 @@ def _joined(parts: list[Steps]) -> Steps:
 
 
 def _ops(ops: Sequence[Op]) -> list[Op]:
+    if not isinstance(ops, (list, tuple)):
+        raise TypeError(f"ops must be a list of operations, not {ops!r}")
     for k, op in enumerate(ops):
         if not isinstance(op, Op):
             raise TypeError(f"ops[{k}] must be an operation of gpurender.distort, not {type(op).__name__}")

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gpurender.distort.checks import Range, number, odd_range, range_of, switch
 from gpurender.distort.draw import Draw
 from gpurender.distort.op import Step
-from gpurender.distort.ranges import Range, odd_range, range_of
 from gpurender.distort.steps import BOUNDS
 
 __all__ = ["PAPER_COLORS", "BoxBlur", "EdgeShadow", "GaussianBlur", "MotionBlur", "Rotate", "Stain", "Wave"]
@@ -24,16 +24,16 @@ class Rotate(Step):
 
     Args:
         degrees: `(min, max)`, or d for (-d, d).
-        expand: Let the canvas grow, so that nothing is lost and its border is paper; else it keeps its size. At right
-            angles pixels are only moved.
+        expand: Let the canvas grow, so that nothing is lost and its border is paper, and at right angles pixels are
+            only moved; else it keeps its size, and cuts off what does not fit.
 
     Raises:
         ValueError: Not a range of finite numbers.
     """
 
     def __init__(self, degrees: Range = (-5, 5), *, expand: bool = True) -> None:
-        self.degrees = range_of("degrees", degrees, symmetric=True)
-        self.expand = bool(expand)
+        self.degrees = range_of("degrees", degrees, *BOUNDS["degrees"], symmetric=True)
+        self.expand = switch("expand", expand)
 
     def _values(self, draw: Draw, images: np.ndarray) -> list[Any]:
         return [draw.uniform(images, self.degrees), np.full(len(images), self.expand)]
@@ -46,10 +46,10 @@ class Wave(Step):
     `y + ay sin(2 pi (x / ly + py / 360))`: two shears, which keep areas and have an exact inverse.
 
     Args:
-        amplitude: px, `(min, max)` or a number.
-        wavelength: px, `(min, max)` or a number.
+        amplitude: px, `(min, max)` or a number, 0 to 10,000.
+        wavelength: px, `(min, max)` or a number, at least 8.
         axis: Which way pixels move: `"x"`, `"y"`, `"both"`, or `"any"`, one of these three for each image.
-        expand: Let the canvas grow, so that nothing is lost; else it keeps its size.
+        expand: Let the canvas grow, so that nothing is lost; else it keeps its size, and cuts off what does not fit.
 
     Raises:
         ValueError: A negative amplitude, a wavelength that is not positive, no such axis.
@@ -68,7 +68,7 @@ class Wave(Step):
         if axis not in ("x", "y", "both", "any"):
             raise ValueError(f"axis must be 'x', 'y', 'both' or 'any', not {axis!r}")
         self.axis = axis
-        self.expand = bool(expand)
+        self.expand = switch("expand", expand)
 
     def _values(self, draw: Draw, images: np.ndarray) -> list[Any]:
         choice = np.floor(draw.uniform(images, (0, 3)))  # 0: x, 1: y, 2: both
@@ -128,7 +128,7 @@ class MotionBlur(Step):
 
     def __init__(self, kernel_size: Range = (3, 7), angle: Range = (0, 180)) -> None:
         self.kernel_size = odd_range("kernel_size", kernel_size, *BOUNDS["kernel_size"])
-        self.angle = range_of("angle", angle)
+        self.angle = range_of("angle", angle, *BOUNDS["angle"])
 
     def _values(self, draw: Draw, images: np.ndarray) -> list[Any]:
         return [draw.odd(images, self.kernel_size), draw.uniform(images, self.angle)]
@@ -139,7 +139,7 @@ class EdgeShadow(Step):
 
     Args:
         darkness: What share of its light the darkest edge loses, `(min, max)` or a number, 0 to 1.
-        extent: What share of the page, measured away from that edge, the shadow reaches over, 0 to 1.
+        extent: What share of the page, measured away from that edge, the shadow reaches over, 0.001 to 1.
         angle: Where it comes from: degrees counter-clockwise, 0 the right side, 45 the top right corner, 90 the top.
 
     Raises:
@@ -149,7 +149,7 @@ class EdgeShadow(Step):
     def __init__(self, darkness: Range = (0.2, 0.5), extent: Range = (0.2, 0.6), angle: Range = (0, 360)) -> None:
         self.darkness = range_of("darkness", darkness, *BOUNDS["darkness"])
         self.extent = range_of("extent", extent, *BOUNDS["extent"])
-        self.angle = range_of("angle", angle)
+        self.angle = range_of("angle", angle, *BOUNDS["angle"])
 
     def _values(self, draw: Draw, images: np.ndarray) -> list[Any]:
         return [
@@ -187,7 +187,10 @@ class Stain(Step):
             raise ValueError(f"blots must hold an integer, not {blots!r}")
         self.radius = range_of("radius", radius, *BOUNDS["radius"])
         self.opacity = range_of("opacity", opacity, *BOUNDS["opacity"])
-        self.colors = tuple(tuple(color) for color in colors)
+        try:
+            self.colors = tuple(tuple(number("colors", v) for v in color) for color in colors)
+        except TypeError:
+            raise TypeError(f"colors must be triples of 0 to 255, not {colors!r}") from None
         if not self.colors or any(len(c) != 3 or not all(0 <= v <= 255 for v in c) for c in self.colors):
             raise ValueError(f"colors must be triples of 0 to 255, at least one, not {colors!r}")
 

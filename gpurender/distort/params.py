@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpurender.distort import steps
+from gpurender.distort.checks import MAX_SIDE, check_sizes, on_cpu
 from gpurender.distort.steps import FIELDS, KINDS, WIDTH
 
 if TYPE_CHECKING:
@@ -18,14 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Params"]
 
-EDGE = 4  # px between the points of a box's outline that are mapped
-
 
 class Params:
     """The programs of N images: for each a sequence of steps, of a kind and up to eight numbers.
 
     Plain data on the CPU: it pickles, stores as JSON (:meth:`to_json`), and gives the same pixels whenever it is used.
-    Tensors are views of its memory.
+    It never changes: what goes in and what comes out are copies.
 
     Args:
         kinds: [S] int64: rows of :data:`gpurender.distort.steps.KINDS`.
@@ -36,7 +35,8 @@ class Params:
 
     Raises:
         TypeError: A wrong dtype, or a tensor that does not lie on the CPU.
-        ValueError: A wrong shape, sizes below 1, offsets that do not rise from 0 to S, or numbers that no step has.
+        ValueError: A wrong shape, sizes below 1, offsets that do not rise from 0 to S, numbers that no step has, or a
+            canvas with a side of 2**31 px or more.
     """
 
     def __init__(
@@ -59,6 +59,12 @@ class Params:
         fault = steps.find_fault(self._kinds, self._values)
         if fault:
             raise ValueError(fault)
+        after: np.ndarray = steps.sizes_after(*self.program())
+        wrong = np.flatnonzero((after > MAX_SIDE).any(1))
+        if len(wrong):
+            n = int(wrong[0])
+            raise ValueError(f"image {n}: its canvas would have {after[n, 0]:,.0f} x {after[n, 1]:,.0f} px")
+        self._after: np.ndarray = after.astype(np.int32)
         self.left_clean = dict(left_clean or {})
 
     @property
@@ -87,9 +93,8 @@ class Params:
         return _tensor(self.sizes_after())
 
     def sizes_after(self) -> np.ndarray:
-        """`out_sizes` as a numpy array."""
-        sizes: np.ndarray = steps.sizes_after(*self.program()).astype(np.int32)
-        return sizes
+        """`out_sizes` as a numpy array, which is not to be changed."""
+        return self._after
 
     def program(self) -> tuple[np.ndarray, ...]:
         """Kinds, values, offsets, sizes as numpy arrays, as the functions in `gpurender.distort.steps` take them."""
@@ -103,8 +108,13 @@ class Params:
         return f"Params({len(self)} images, {len(self._kinds)} steps)"
 
     def select(self, images: Sequence[int] | np.ndarray) -> Params:
-        """The programs of some images, in the order given."""
-        images = np.asarray(images, np.int64)
+        """The programs of some images, in the order given, or of those where a mask [N] is true.
+
+        Raises:
+            TypeError: Neither integers nor a mask.
+            ValueError: An image that is not there.
+        """
+        images = self._images(images)
         counts = np.diff(self._offsets)[images]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         at = np.arange(offsets[-1]) + np.repeat(self._offsets[images] - offsets[:-1], counts)
@@ -131,21 +141,22 @@ class Params:
         """The programs that :meth:`to_json` wrote, for images of the sizes [N, 2] that it wrote them for.
 
         Raises:
-            ValueError: Not such a text, named by its place.
+            ValueError: Not such a text, named by its place, or another number of texts than of sizes.
         """
+        sizes = check_sizes(sizes)
+        if len(texts) != len(sizes):
+            raise ValueError(f"texts has {len(texts)} items for {len(sizes)} sizes")
         kinds, values, offsets = [], [], [0]
         for n, text in enumerate(texts):
             try:
-                for step in json.loads(text):
-                    kinds.append(KINDS.index(step["op"]))
-                    numbers = [float(step[name]) for name in FIELDS[step["op"]]]
-                    values.append(numbers + [0.0] * (WIDTH - len(numbers)))
-            except (ValueError, KeyError, TypeError) as error:
+                for step in _steps_of(json.loads(text)):
+                    kinds.append(KINDS.index(step.pop("op")))
+                    values.append([*step.values(), *[0.0] * (WIDTH - len(step))])
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 raise ValueError(f"texts[{n}] is not the JSON of a program: {error!r}") from None
             offsets.append(len(kinds))
-        return Params(
-            np.array(kinds, np.int64), np.array(values, np.float64).reshape(-1, WIDTH), np.array(offsets), sizes
-        )
+        numbers = np.array(values, np.float64).reshape(-1, WIDTH)
+        return Params(np.array(kinds, np.int64), numbers, np.array(offsets), sizes)
 
     def map_points(self, points: Any, images: Any) -> np.ndarray:
         """Where points of the images come to lie.
@@ -159,15 +170,11 @@ class Params:
             [K, 2] float64, in px of the distorted images; exact up to rounding.
 
         Raises:
+            TypeError: `images` are no integers.
             ValueError: A wrong shape, or an image that is not there.
         """
-        points = np.asarray(points, np.float64)
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError(f"points must be [K, 2], not {list(points.shape)}")
-        images = np.broadcast_to(np.asarray(images, np.int64), len(points))
-        if len(images) and not 0 <= images.min() <= images.max() < len(self):
-            raise ValueError(f"images must lie in [0, {len(self)})")
-        mapped: np.ndarray = steps.map_points(points, np.ascontiguousarray(images), *self.program())
+        points = on_cpu("points", points, np.float64, (None, 2))
+        mapped: np.ndarray = steps.map_points(points, self._images(images, len(points)), *self.program())
         return mapped
 
     def map_boxes(self, boxes: Any, images: Any) -> np.ndarray:
@@ -178,51 +185,41 @@ class Params:
             images: As of :meth:`map_points`.
 
         Returns:
-            [K, 4] float64.
+            [K, 4] float64, within half a pixel.
         """
-        boxes = np.asarray(boxes, np.float64)
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(f"boxes must be [K, 4], not {list(boxes.shape)}")
-        if not len(boxes):
-            return np.empty((0, 4))
-        # The outlines, clockwise, as densely as the longest box needs.
-        spans = boxes[:, 2:] - boxes[:, :2]
-        t = np.linspace(0, 1, 2 + int(max(0, spans.max()) // EDGE))
-        zero, one = np.zeros_like(t), np.ones_like(t)
-        outline = np.stack([np.concatenate([t, one, t, zero]), np.concatenate([zero, t, one, t])], 1)  # [P, 2]
-        points = boxes[:, None, :2] + spans[:, None] * outline  # [K, P, 2]
-        images = np.repeat(np.broadcast_to(np.asarray(images, np.int64), len(boxes)), len(outline))
-        mapped = self.map_points(points.reshape(-1, 2), images).reshape(points.shape)
-        upright: np.ndarray = np.hstack([mapped.min(1), mapped.max(1)])
-        return upright
+        boxes = on_cpu("boxes", boxes, np.float64, (None, 4))
+        if not np.isfinite(boxes).all():
+            raise ValueError("boxes must be finite")
+        mapped: np.ndarray = steps.map_boxes(boxes, self._images(images, len(boxes)), *self.program())
+        return mapped
+
+    def _images(self, images: Any, count: int | None = None) -> np.ndarray:
+        """Numbers of images, [count] int64; one number stands for all."""
+        found = np.asarray(images)
+        if found.dtype == bool and count is None and found.shape == (len(self),):
+            found = np.flatnonzero(found)
+        if found.dtype.kind not in "iu" and found.size:
+            raise TypeError(f"images must be integers, not {found.dtype}")
+        if count is not None and found.shape not in ((), (count,)):
+            raise ValueError(f"images must have shape [{count}], or be one number, not {list(found.shape)}")
+        if found.size and not 0 <= found.min() <= found.max() < len(self):
+            raise ValueError(f"images must lie in [0, {len(self)})")
+        return np.array(np.broadcast_to(found, found.shape if count is None else (count,)), np.int64)
 
 
-def check_sizes(sizes: Array) -> np.ndarray:
-    """Sizes [N, 2] as int32; raise for what no image has."""
-    sizes = on_cpu("sizes", sizes, np.int32, (None, 2))
-    if (sizes < 1).any():
-        n = int(np.flatnonzero((sizes < 1).any(1))[0])
-        raise ValueError(f"sizes must be at least 1 x 1; image {n} has {sizes[n, 0]} x {sizes[n, 1]}")
-    return sizes
-
-
-def on_cpu(name: str, array: Any, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An array or tensor as contiguous numpy, checked; None in `shape` is any length."""
-    if not isinstance(array, np.ndarray):
-        if not hasattr(array, "device"):
-            array = np.asarray(array, dtype) if isinstance(array, (list, tuple)) else array
-        elif array.device.type == "cpu":
-            array = array.numpy()
-        else:
-            raise ValueError(f"{name} must lie on the CPU, not on {array.device}")
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in ("iu" if np.dtype(dtype).kind == "i" else "iuf"):
-        told = f"{array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{name} must be an array of {np.dtype(dtype)}, not {told}")
-    wanted = tuple(have if want is None else want for want, have in zip(shape, array.shape, strict=False))
-    if len(array.shape) != len(shape) or array.shape != wanted:
-        told = ", ".join("N" if want is None else str(want) for want in shape)
-        raise ValueError(f"{name} must have shape [{told}], not {list(array.shape)}")
-    return np.ascontiguousarray(array, dtype)
+def _steps_of(program: Any) -> list[dict[str, Any]]:
+    """What JSON holds, as steps whose numbers stand in their order."""
+    if not isinstance(program, list):
+        raise ValueError(f"a program is a list of steps, not {type(program).__name__}")
+    found = []
+    for step in program:
+        fields = FIELDS[step["op"]]
+        if step.keys() != {"op", *fields}:
+            raise ValueError(f"{step['op']} has {', '.join(fields)}")
+        if not all(isinstance(step[name], (int, float)) for name in fields):
+            raise ValueError(f"{step['op']} has numbers alone")
+        found.append({"op": step["op"]} | {name: float(step[name]) for name in fields})
+    return found
 
 
 def _plain(name: str, value: float) -> Any:
@@ -234,4 +231,4 @@ def _plain(name: str, value: float) -> Any:
 def _tensor(array: np.ndarray) -> Tensor:
     import torch
 
-    return torch.from_numpy(array)
+    return torch.from_numpy(array.copy())

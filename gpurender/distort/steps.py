@@ -14,7 +14,7 @@ from numba import njit
 
 from gpurender.kernels.images import MAX_RADIUS
 
-__all__ = ["BOUNDS", "FIELDS", "KINDS", "WIDTH", "find_fault", "map_points", "plan", "sizes_after"]
+__all__ = ["BOUNDS", "FIELDS", "KINDS", "WIDTH", "find_fault", "map_boxes", "map_points", "plan", "sizes_after"]
 
 # The kinds of steps, and what the numbers of each are called. Angles are degrees, lengths px; `expand` is 0 or 1.
 FIELDS = {
@@ -31,36 +31,38 @@ FIELDS = {
     # Two halves of a key of `kernels.random`, from which the blots' places and their noise follow.
     "Stain": ("blots", "radius", "opacity", "red", "green", "blue", "key_0", "key_1"),
 }
-# What these numbers may be; others are free. A blur reaches as far as the kernels' tiles do.
+# What these numbers may be. A blur reaches as far as the kernels' tiles do.
 BOUNDS = {
-    "amplitude_x": (0, math.inf),
-    "amplitude_y": (0, math.inf),
-    "wavelength_x": (1, math.inf),
-    "wavelength_y": (1, math.inf),
+    **dict.fromkeys(("degrees", "angle", "phase_x", "phase_y"), (-1e6, 1e6)),
+    "expand": (0, 1),
+    **dict.fromkeys(("amplitude_x", "amplitude_y"), (0, 1e4)),
+    **dict.fromkeys(("wavelength_x", "wavelength_y"), (8, 1e6)),
     "sigma": (0, MAX_RADIUS / 3),
     "kernel_size": (1, 2 * MAX_RADIUS + 1),
     "darkness": (0, 1),
-    "extent": (0, 1),
+    "extent": (1e-3, 1),
     "blots": (0, 32),
-    "radius": (1, math.inf),
+    "radius": (1, 1e6),
     "opacity": (0, 1),
     **dict.fromkeys(("red", "green", "blue"), (0, 255)),
     **dict.fromkeys(("key_0", "key_1"), (0, 2**32 - 1)),
 }
 # How far apart they are, from the lower bound on.
-STRIDES = {"kernel_size": 2, "blots": 1, "key_0": 1, "key_1": 1}
+STRIDES = {"kernel_size": 2, "blots": 1, "key_0": 1, "key_1": 1, "expand": 1}
 
 KINDS = tuple(FIELDS)
 WIDTH = max(map(len, FIELDS.values()))
 ROTATE, WAVE, GAUSSIAN, BOX, MOTION, SHADOW, STAIN = range(len(KINDS))
+
+MOST = 1e5  # points that an edge of a box is looked at
 
 
 def _table(of: Any, default: Any) -> np.ndarray:
     return np.array([[*map(of, names), *[default] * (WIDTH - len(names))] for names in FIELDS.values()])
 
 
-_LOW = _table(lambda name: BOUNDS.get(name, (-math.inf, 0))[0], -math.inf)  # [kinds, WIDTH]
-_HIGH = _table(lambda name: BOUNDS.get(name, (0, math.inf))[1], math.inf)
+_LOW = _table(lambda name: BOUNDS[name][0], 0)  # [kinds, WIDTH]
+_HIGH = _table(lambda name: BOUNDS[name][1], 0)
 _STRIDES = _table(lambda name: STRIDES.get(name, 0), 0)
 
 # The kernels that carry out passes.
@@ -69,13 +71,14 @@ WARP, BLUR, SHADE = range(3)
 
 def find_fault(kinds: np.ndarray, values: np.ndarray) -> str:
     """What is wrong with the first of steps that is not right; empty if all are."""
-    if not np.isfinite(values).all():
-        return "values must be finite"
     low, high, stride = _LOW[kinds], _HIGH[kinds], _STRIDES[kinds]
-    wrong = (values < low) | (values > high)
+    # What is not a number is not within either.
+    wrong = ~((values >= low) & (values <= high))
     wrong[stride > 0] |= (values - low)[stride > 0] % stride[stride > 0] != 0
     for s, k in np.argwhere(wrong).tolist():
         kind = KINDS[kinds[s]]
+        if k >= len(FIELDS[kind]):
+            return f"values[{s}]: {kind} has {len(FIELDS[kind])} numbers; the rest must be 0"
         name = FIELDS[kind][k]
         told = f"[{low[s, k]:g}, {high[s, k]:g}]"
         told += f" in steps of {STRIDES[name]}" if name in STRIDES else ""
@@ -111,7 +114,7 @@ def is_identity(kind, values):
     if kind in (BOX, MOTION):
         return values[0] <= 1
     if kind == SHADOW:
-        return values[0] == 0 or values[1] == 0
+        return values[0] == 0
     return values[0] == 0 or values[2] == 0
 
 
@@ -146,28 +149,72 @@ def sizes_after(kinds, values, offsets, sizes):
 
 
 @njit(cache=True)
-def map_points(points, pages, kinds, values, offsets, sizes):
-    """Where points come to lie: [K, 2] float64 x, y in px, pixel 0 from 0 to 1, of the page that `pages` [K] names."""
+def _map_point(x, y, kinds, values, height, width):
+    """Where a point comes to lie; in px, pixel 0 from 0 to 1."""
+    # From here on in coordinates of pixel centres.
+    x, y = x - 0.5, y - 0.5
+    for s in range(len(kinds)):
+        row = values[s]
+        tall, wide = _grown(kinds[s], row, height, width)
+        if kinds[s] == ROTATE:
+            c, i = _turn(row[0])
+            x, y = x - (width - 1) / 2, y - (height - 1) / 2
+            x, y = c * x + i * y, c * y - i * x
+            x, y = x + (wide - 1) / 2, y + (tall - 1) / 2
+        elif kinds[s] == WAVE:
+            x = x + row[0] * math.sin(math.tau * (y / row[1] + row[2] / 360 % 1))
+            y = y + row[3] * math.sin(math.tau * (x / row[4] + row[5] / 360 % 1))
+            x, y = x + (wide - width) / 2, y + (tall - height) / 2
+        height, width = tall, wide
+    return x + 0.5, y + 0.5
+
+
+@njit(cache=True)
+def map_points(points, images, kinds, values, offsets, sizes):
+    """Where points [K, 2] of the images [K] come to lie, [K, 2] float64."""
     mapped = np.empty((len(points), 2))
     for k in range(len(points)):
-        n = pages[k]
-        # From here on in coordinates of pixel centres.
-        x, y = points[k, 0] - 0.5, points[k, 1] - 0.5
+        n = images[k]
+        own = slice(offsets[n], offsets[n + 1])
+        x, y = points[k]
+        mapped[k] = _map_point(x, y, kinds[own], values[own], float(sizes[n, 0]), float(sizes[n, 1]))
+    return mapped
+
+
+@njit(cache=True)
+def _spacing(kinds, values):
+    """How densely (px) a line is to be looked at, so that it strays nowhere by more than 0.1 px in between."""
+    spacing, steepness = np.inf, 1.0
+    for s in range(len(kinds)):
+        if kinds[s] == WAVE:
+            for k in (0, 3):
+                amplitude, rate = values[s, k], math.tau / values[s, k + 1]
+                if amplitude > 0:
+                    # An arc over a chord h rises by h^2 / 8 times the curvature, a rate^2 at most.
+                    spacing = min(spacing, math.sqrt(0.8 / amplitude) / rate)
+                    # What went before stretches what comes after.
+                    steepness *= 1 + amplitude * rate
+    return spacing / steepness
+
+
+@njit(cache=True)
+def map_boxes(boxes, images, kinds, values, offsets, sizes):
+    """The upright boxes around what boxes [K, 4] of the images [K] become, [K, 4] float64."""
+    mapped = np.empty((len(boxes), 4))
+    for k in range(len(boxes)):
+        n = images[k]
+        own = slice(offsets[n], offsets[n + 1])
         height, width = float(sizes[n, 0]), float(sizes[n, 1])
-        for s in range(offsets[n], offsets[n + 1]):
-            row = values[s]
-            tall, wide = _grown(kinds[s], row, height, width)
-            if kinds[s] == ROTATE:
-                c, i = _turn(row[0])
-                x, y = x - (width - 1) / 2, y - (height - 1) / 2
-                x, y = c * x + i * y, c * y - i * x
-                x, y = x + (wide - 1) / 2, y + (tall - 1) / 2
-            elif kinds[s] == WAVE:
-                x = x + row[0] * math.sin(math.tau * (y / row[1] + row[2] / 360))
-                y = y + row[3] * math.sin(math.tau * (x / row[4] + row[5] / 360))
-                x, y = x + (wide - width) / 2, y + (tall - height) / 2
-            height, width = tall, wide
-        mapped[k] = x + 0.5, y + 0.5
+        spacing = _spacing(kinds[own], values[own])
+        left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
+        x0, y0, x1, y1 = boxes[k]
+        for ax, ay, bx, by in ((x0, y0, x1, y0), (x1, y0, x1, y1), (x1, y1, x0, y1), (x0, y1, x0, y0)):
+            parts = int(min(abs(bx - ax + by - ay) / spacing + 1, MOST))
+            for i in range(parts):
+                x, y = ax + (bx - ax) * i / parts, ay + (by - ay) * i / parts
+                x, y = _map_point(x, y, kinds[own], values[own], height, width)
+                left, top, right, bottom = min(left, x), min(top, y), max(right, x), max(bottom, y)
+        mapped[k] = left, top, right, bottom
     return mapped
 
 
@@ -176,7 +223,8 @@ def plan(kinds, values, offsets, sizes):
     """The passes that carry out each image's program.
 
     Steps that move pixels are one pass if one inverse map holds them (see `gpurender.kernels.Warps`: as long as there
-    is at most one wave among them), and a shadow and the stain that follows it are one.
+    is at most one wave among them, and none but the last one cuts off what its canvas does not hold), and a shadow and
+    the stain that follows it are one.
 
     Returns:
         offsets [N + 1] of each image's passes, and for each of the P passes: the kernel [P]; sizes before and after
@@ -193,7 +241,7 @@ def plan(kinds, values, offsets, sizes):
     for n in range(len(sizes)):
         first = p
         height, width = float(sizes[n, 0]), float(sizes[n, 1])
-        waved = False
+        waved = cuts = False
         for s in range(offsets[n], offsets[n + 1]):
             kind, row = kinds[s], values[s]
             if is_identity(kind, row):
@@ -201,7 +249,7 @@ def plan(kinds, values, offsets, sizes):
             tall, wide = _grown(kind, row, height, width)
             moves = kind in (ROTATE, WAVE)
             joins = p > first and (
-                (moves and kernels[p - 1] == WARP and not (waved and kind == WAVE))
+                (moves and kernels[p - 1] == WARP and not cuts and not (waved and kind == WAVE))
                 or (kind == STAIN and kernels[p - 1] == SHADE and stains[p - 1] < 0)
             )
             if not joins:
@@ -231,9 +279,11 @@ def plan(kinds, values, offsets, sizes):
                     m[12 + k] = m[k]
                 m[0], m[1], m[2] = 1, 0, (width - wide) / 2
                 m[3], m[4], m[5] = 0, 1, (height - tall) / 2
-                m[6], m[7], m[8] = row[0], 1 / row[1], row[2] / 360
-                m[9], m[10], m[11] = row[3], 1 / row[4], row[5] / 360
+                m[6], m[7], m[8] = row[0], 1 / row[1], row[2] / 360 % 1
+                m[9], m[10], m[11] = row[3], 1 / row[4], row[5] / 360 % 1
                 waved = True
+            if moves:
+                cuts = row[1 if kind == ROTATE else 6] == 0
             height, width = tall, wide
         pass_offsets[n + 1] = p
     return pass_offsets, kernels[:p], before[:p], after[:p], maps[:p], steps[:p], stains[:p]

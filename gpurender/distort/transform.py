@@ -10,7 +10,8 @@ import numpy as np
 from gpurender.distort import groups, steps
 from gpurender.distort.params import Params
 from gpurender.distort.steps import BLUR, SHADE, WARP, WIDTH
-from gpurender.kernels import Backend, Images, Warps, blur, shade, warp
+from gpurender.kernels import Backend, Images, Warps, blur, choose_backend, shade, warp
+from gpurender.kernels.images import FLOATING
 from gpurender.raster import Pages
 from gpurender.raster.pages import page_offsets
 
@@ -40,7 +41,8 @@ def transform(pages: Pages, params: Params, *, backend: Backend = "auto") -> Pag
     if not isinstance(pages, Pages):
         raise TypeError(f"pages must be Pages, not {type(pages).__name__}")
     _check_sizes(pages.sizes, params)
-    buffer, sizes = _run(pages.flat, pages.sizes, pages.channels, pages.paper, params, backend)
+    choose_backend(backend, pages.device)
+    buffer, sizes = _run(pages.flat, pages.offsets, pages.sizes, pages.channels, pages.paper, params, backend)
     return pages if buffer is pages.flat else Pages(buffer, sizes, pages.channels, paper=pages.paper)
 
 
@@ -50,7 +52,7 @@ def transform_dense(x: Tensor, make_params: Callable[[np.ndarray], Params]) -> T
 
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"x must be Pages or a tensor [N, C, H, W], not {type(x).__name__}")
-    if x.ndim not in (3, 4) or not (x.dtype == torch.uint8 or x.is_floating_point()):
+    if x.ndim not in (3, 4) or x.dtype not in (torch.uint8, *(getattr(torch, name) for name in FLOATING)):
         raise TypeError(f"x must be [N, C, H, W] or [C, H, W], uint8 or floating point, not {x.dtype} {list(x.shape)}")
     batch = x if x.ndim == 4 else x[None]
     count, channels, height, width = batch.shape
@@ -63,7 +65,7 @@ def transform_dense(x: Tensor, make_params: Callable[[np.ndarray], Params]) -> T
     backend: Backend = "reference" if x.is_floating_point() else "auto"
     flat = batch.reshape(-1)
     buffer: Any
-    buffer, after = _run(flat, sizes, channels, paper, make_params(sizes), backend)
+    buffer, after = _run(flat, page_offsets(sizes, channels), sizes, channels, paper, make_params(sizes), backend)
     if buffer is flat:
         return x.clone()
     tallest, widest = after.max(0).tolist()
@@ -95,9 +97,15 @@ def _check_sizes(sizes: np.ndarray, params: Params) -> None:
 
 
 def _run(
-    flat: Buffer, sizes: np.ndarray, channels: int, paper: np.ndarray, params: Params, backend: Backend
+    flat: Buffer,
+    first: np.ndarray,
+    sizes: np.ndarray,
+    channels: int,
+    paper: np.ndarray,
+    params: Params,
+    backend: Backend,
 ) -> tuple[Buffer, np.ndarray]:
-    """Distort images that lie one after another in `flat`; returns a buffer of the same kind, and their sizes.
+    """Distort images that begin at `first` [N + 1] in `flat`; returns a buffer of its kind, unpadded, and their sizes.
 
     Rounds end together: an image with fewer passes than others begins later. So its first pass reads `flat`, its last
     one writes the result, and only images on their way lie in between; those to which nothing is done are copied in the
@@ -108,7 +116,6 @@ def _run(
         return flat, sizes
     counts = np.diff(offsets)
     rounds = int(counts.max())
-    first = page_offsets(sizes, channels)
     out, starts, reached = flat, first, sizes
     for r in range(rounds):
         works = (counts >= rounds - r) | (r == rounds - 1)

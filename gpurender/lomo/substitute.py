@@ -128,6 +128,8 @@ class LoMo:
             raise ValueError(f"ratio must be from 0 to 1, not {ratio!r}")
         if position not in POSITIONS:
             raise ValueError(f"position must be one of {', '.join(POSITIONS)}, not {position!r}")
+        if distort is not None and not isinstance(distort, Op):
+            raise TypeError(f"distort must be an operation of gpurender.distort, or None, not {distort!r}")
         if turn not in TURNS:
             raise ValueError(f"turn must be one of {', '.join(TURNS)}, not {turn!r}")
         self.ratio = ratio

@@ -26,7 +26,7 @@ class Pages:
     Attributes:
         sizes: [N, 2] int32 numpy array, height and width in px; always on the CPU.
         offsets: [N + 1] int64 numpy array, each page's first byte.
-        channels: 1 (gray) or 3 (RGB).
+        channels: 1 (gray), 3 (RGB), or as many as somebody made them of.
         flat: [offsets[-1]] uint8: the buffer, a numpy array on the CPU, elsewhere a tensor.
         paper: [N, channels] uint8 numpy array, the colour of each page's paper.
         device: Where the pixels are.
@@ -41,10 +41,12 @@ class Pages:
         offsets: np.ndarray | None = None,
         paper: np.ndarray | None = None,
     ) -> None:
-        self.sizes = sizes
+        self.sizes = np.asarray(sizes, np.int32)
         self.channels = channels
         self.offsets = page_offsets(sizes, channels) if offsets is None else offsets
         self.paper = np.full((len(sizes), channels), 255, np.uint8) if paper is None else paper
+        if self.paper.shape != (len(sizes), channels):
+            raise ValueError(f"paper must be [{len(sizes)}, {channels}], not {list(self.paper.shape)}")
         if len(buffer) < self.offsets[-1]:
             raise ValueError(f"buffer has {len(buffer)} bytes; pages of these sizes need {self.offsets[-1]}")
         self.flat = buffer[: self.offsets[-1]]

@@ -43,8 +43,12 @@ OneOf:
     [
         ("Rotat", "no operation 'Rotat'; there are Clean, Compose, OneOf, BoxBlur"),
         ("Rotate: {degres: 3}", "Rotate: got an unexpected keyword argument 'degres'"),
-        ("Rotate: {degrees: [5, 3]}", "Rotate: degrees must rise from min to max, not"),
-        ("Rotate: 5", "Rotate: its arguments must have names, not 5"),
+        ("Rotate: {degrees: [5, 3]}", "Rotate: degrees must rise from min to max, at least"),
+        ("Rotate: '12'", "Rotate: degrees must be a number, not '12'"),
+        ("Rotate: {expand: 'false'}", "Rotate: expand must be True or False, not 'false'"),
+        ("Clean: 5", "Clean: takes no arguments"),
+        ("Compose: 5", "Compose: ops must be a list of operations, not 5"),
+        ("Compose: &x [Compose: *x]", "it holds itself"),
         ("OneOf: {ops: [Clean], weights: [0]}", "OneOf: weights must be finite, not negative, and sum to more than 0"),
         ("OneOf: [Clean, 3]", "an operation must be a name, or one name with its arguments, not 3"),
         ("[1, 2]", "an operation must be a name"),
@@ -67,6 +71,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         load("lom")
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "no.yaml")
+
+
+def test_the_first_argument_needs_no_name():
+    assert from_config({"Rotate": [-5, 8]}) == Rotate((-5, 8))
+    assert from_config({"Rotate": 0}) == Rotate(0)
+    assert from_config({"Rotate": None}) == Rotate()
+    assert from_config({"Compose": ["Clean", {"Rotate": 3}]}) == Compose([Clean(), Rotate(3)])
 
 
 def test_presets_take_their_arguments():

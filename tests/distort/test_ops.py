@@ -143,7 +143,25 @@ def test_draws_within_a_program_are_independent():
         (lambda: Rotate(float("nan")), ValueError, "degrees must be finite"),
         (lambda: Rotate((0, float("inf"))), ValueError, "degrees must be finite"),
         (lambda: Rotate((5, -5)), ValueError, "degrees must rise from min to max"),
-        (lambda: Rotate("5"), TypeError, "degrees must be a number or"),
+        (lambda: Rotate("12"), TypeError, "degrees must be a number, not '12'"),
+        (lambda: Rotate(True), TypeError, "degrees must be a number, not True"),
+        (lambda: Rotate({5, -5}), TypeError, "degrees must be a number"),
+        (lambda: Rotate(2e6), ValueError, "degrees must rise from min to max, at least -1e"),
+        (lambda: Rotate(5, expand="no"), TypeError, "expand must be True or False, not 'no'"),
+        (lambda: OneOf([Clean()], weights="1"), TypeError, "weights must be a list of numbers, not '1'"),
+        (lambda: OneOf([Clean()], weights=["1"]), TypeError, "weights must be a number, not '1'"),
+        (lambda: OneOf([Clean()] * 2, weights=[1e308] * 2), ValueError, "weights must be finite"),
+        (lambda: Compose(Rotate()), TypeError, "ops must be a list of operations, not Rotate"),
+        (lambda: Stain(colors=5), TypeError, "colors must be triples"),
+        (lambda: Stain(colors=["red"]), TypeError, "colors must be triples"),
+        (lambda: Rotate().make_params(5, [[4, 4]]), TypeError, "keys must be a sequence, not int"),
+        (lambda: Rotate().make_params([None], [[4, 4]]), TypeError, "keys must be str, int, or such an id and an int"),
+        (lambda: Rotate().make_params([("a", 0, 1)], [[4, 4]]), TypeError, "keys must be str, int"),
+        (lambda: Rotate().make_params(["a"], [[4, 4]], seed=0.5), TypeError, "seed must be an integer, not 0.5"),
+        (lambda: Rotate().make_params(["a"], [[4, 4]], max_pixels="9"), TypeError, "max_pixels must be an integer"),
+        (lambda: Rotate().make_params(["a"], [[2**32 + 10, 20]]), ValueError, r"sizes must lie in \[-2147483648"),
+        (lambda: Rotate().make_params(["a"], [[2, 3], [4]]), ValueError, "sizes must have rows of one length"),
+        (lambda: Rotate((5, 5))(torch.zeros(1, 1, 4, 4, dtype=torch.float8_e5m2)), TypeError, "x must be"),
         (lambda: Rotate((1, 2, 3)), TypeError, r"degrees must be a number or \(min, max\)"),
         (lambda: GaussianBlur(-1), ValueError, "sigma must rise from min to max, at least 0 and at most 8, not -1"),
         (lambda: GaussianBlur(9), ValueError, "sigma"),
@@ -202,6 +220,34 @@ def test_operations_pickle_compare_and_show_themselves(op):
     assert op != Rotate((1, 2))
 
 
+def test_numbers_of_numpy_and_torch_will_do():
+    assert Rotate(np.int64(5)) == Rotate(5)
+    assert GaussianBlur(np.float32(1.5)) == GaussianBlur(torch.tensor(1.5)) == GaussianBlur(1.5)
+    assert Rotate(np.array([-3, 4])) == Rotate((-3, 4))
+    op = presets.lomo()
+    sizes = [[40, 80]] * 3
+    assert programs(op.make_params(torch.arange(3), sizes, seed=np.int64(4))) == programs(
+        op.make_params(range(3), sizes, seed=4)
+    )
+
+
+def test_a_canvas_no_image_can_have_is_left_clean_or_refused():
+    params = Wave(5).make_params(["a"], [[2**31 - 1, 1]], max_pixels=2**62)
+    assert params.out_sizes.tolist() == [[2**31 - 1, 1]]
+    assert list(params.left_clean) == [0]
+
+
+def test_dense_images_over_the_default_limit_are_distorted_all_the_same():
+    x = torch.randint(0, 256, (1, 1, 4100, 4100), dtype=torch.uint8)
+    assert Rotate((2, 2))(x).shape[2] > 4100
+
+
+def test_every_color_of_stains_is_drawn():
+    colors = [(200, 10, 10), (10, 200, 10), (10, 10, 200)]
+    assert set(drawn(Stain(2, colors=colors), "red", 200)) == {200, 10}
+    assert set(drawn(Stain(2, colors=colors), "blue", 200)) == {200, 10}
+
+
 def test_presets_draw_every_kind_as_often():
     params = presets.lomo().make_params(range(6000), np.tile([[100, 600]], (6000, 1)))
     kinds = [step["op"] for n in range(6000) for step in params.describe(n)]
@@ -250,6 +296,11 @@ def test_dense_draws_follow_torchs_seed():
     # Each image by numbers of its own.
     same = op(x[:1].expand(4, -1, -1, -1))
     assert not same[0].equal(same[1])
+
+
+def test_half_precision_stays_what_it_is():
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        assert Rotate((4, 4))(torch.rand(1, 1, 20, 30).to(dtype)).dtype == dtype
 
 
 @pytest.mark.parametrize("op", EVERY, ids=repr)

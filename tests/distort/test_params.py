@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpurender.distort import Compose, GaussianBlur, OneOf, Params, Rotate, Wave, presets, steps, transform
+from gpurender.distort import BoxBlur, Compose, GaussianBlur, OneOf, Params, Rotate, Wave, presets, steps, transform
 
 MOVES = [
     Rotate(8),
@@ -48,10 +48,41 @@ def test_json_is_the_program(op, pages):
     assert transform(pages, replayed).buffer.equal(transform(pages, params).buffer)
 
 
-@pytest.mark.parametrize("text", ["", "[3]", '[{"op": "Turn"}]', '[{"op": "Rotate", "degrees": 3}]', "{}x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[3]", '[{"op": "Turn"}]', '[{"op": "Rotate", "degrees": 3}]', "{}x", "{}", "null", "[" * 100_000),
+        '[{"op": "GaussianBlur", "sigma": "1"}]',
+        '[{"op": "GaussianBlur", "sigma": 1, "more": 2}]',
+        '[{"op": "GaussianBlur", "sigma": 1' + "0" * 400 + "}]",
+    ],
+)
 def test_what_is_no_program_is_named(text):
     with pytest.raises(ValueError, match=r"texts\[1\] is not the JSON of a program"):
         Params.from_json(["[]", text], [[5, 5]] * 2)
+
+
+def test_texts_and_sizes_go_together():
+    with pytest.raises(ValueError, match="texts has 2 items for 1 sizes"):
+        Params.from_json(["[]", "[]"], [[5, 5]])
+
+
+def test_params_do_not_change():
+    """Neither by what they were made of, nor by what they hand out."""
+    sizes = np.array([[20, 30]], np.int32)
+    params = BoxBlur(5).make_params(["a"], sizes)
+    before = params.to_json(0), params.out_sizes.tolist()
+    sizes[:] = 7
+    params.values[0, 0] = 4
+    params.offsets[1] = 10**9
+    assert (params.to_json(0), params.out_sizes.tolist()) == before
+
+
+def test_a_canvas_that_no_image_can_have_is_refused():
+    wave = {"op": "Wave", "amplitude_x": 9999, "wavelength_x": 100, "phase_x": 0}
+    wave |= {"amplitude_y": 0, "wavelength_y": 100, "phase_y": 0, "expand": True}
+    with pytest.raises(ValueError, match=r"image 1: its canvas would have .* px"):
+        Params.from_json(["[]", json.dumps([wave])], [[5, 5], [3, 2**31 - 9]])
 
 
 def test_select_takes_programs_in_order(pages):
@@ -59,6 +90,12 @@ def test_select_takes_programs_in_order(pages):
     part = params.select([2, 0, 2])
     assert [part.to_json(n) for n in range(3)] == [params.to_json(n) for n in (2, 0, 2)]
     assert part.sizes.tolist() == params.sizes[[2, 0, 2]].tolist()
+    masked = params.select(np.array([False, True, False, True]))
+    assert [masked.to_json(n) for n in range(2)] == [params.to_json(n) for n in (1, 3)]
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 4\)"):
+        params.select([-1])
+    with pytest.raises(TypeError, match="images must be integers, not float64"):
+        params.select([0.5])
 
 
 @pytest.mark.parametrize(
@@ -66,7 +103,7 @@ def test_select_takes_programs_in_order(pages):
     [
         ({"kinds": np.array([9])}, ValueError, r"kinds must lie in \[0, 7\)"),
         ({"values": np.zeros((1, 3))}, ValueError, r"values must have shape \[1, 8\], not \[1, 3\]"),
-        ({"values": np.full((1, 8), np.nan)}, ValueError, "values must be finite"),
+        ({"values": np.full((1, 8), np.nan)}, ValueError, "Rotate's degrees must lie in"),
         (
             {"kinds": np.array([2]), "values": np.full((1, 8), 9.0)},
             ValueError,
@@ -133,7 +170,7 @@ def test_points_of_several_images(pages):
     assert params.map_points(np.empty((0, 2)), []).shape == (0, 2)
     with pytest.raises(ValueError, match=r"images must lie in \[0, 4\)"):
         params.map_points(points, [0, 1, 4])
-    with pytest.raises(ValueError, match=r"points must be \[K, 2\]"):
+    with pytest.raises(ValueError, match=r"points must have shape \[N, 2\]"):
         params.map_points([1, 2], 0)
 
 
@@ -162,6 +199,24 @@ def test_word_boxes_hold_the_ink_of_their_words(op, layout, pages):
         assert ink[~inside].sum() <= 0.02 * ink.sum()
 
 
+@pytest.mark.parametrize("op", [*MOVES, Wave(9, (8, 40), axis="both"), Compose([Wave(50, 60), Wave(9, 20)])], ids=repr)
+def test_boxes_hold_their_outlines(op):
+    """Beside a dense outline, within half a pixel; and the same whatever other boxes are asked for."""
+    params = op.make_params(["a"], [[200, 400]], seed=3)
+    boxes = np.array([[10, 10, 60, 30], [0, 0, 400, 200], [50, 40, 51, 190], [7, 7, 7, 7]], float)
+    found = params.map_boxes(boxes, 0)
+    t = np.linspace(0, 1, 5000)
+    for (x0, y0, x1, y1), box in zip(boxes, found, strict=True):
+        x, y = x0 + (x1 - x0) * t, y0 + (y1 - y0) * t
+        sides = [(x, y0 + 0 * t), (x, y1 + 0 * t), (x0 + 0 * t, y), (x1 + 0 * t, y)]
+        points = params.map_points(np.concatenate([np.stack(side, 1) for side in sides]), 0)
+        np.testing.assert_allclose(box, [*points.min(0), *points.max(0)], atol=0.2)
+    for k in range(4):
+        np.testing.assert_array_equal(params.map_boxes(boxes[k : k + 1], 0)[0], found[k])
+    with pytest.raises(ValueError, match="boxes must be finite"):
+        params.map_boxes([[0, 0, np.nan, 1]], 0)
+
+
 def test_boxes_of_nothing_done_are_themselves():
     boxes = np.array([[1, 2, 30, 9], [0, 0, 5, 5]])
     params = GaussianBlur(1).make_params("ab", [[20, 40]] * 2)
@@ -174,7 +229,9 @@ def test_boxes_of_nothing_done_are_themselves():
     [
         Rotate(180),
         Wave((1, 9), (30, 300), axis="both"),
-        Compose([Rotate(30), Rotate(10, expand=False), Wave((1, 9), (40, 300)), Rotate(20), Rotate((90, 90))]),
+        Compose(
+            [Rotate(30), Rotate(9), Wave((1, 9), (40, 300)), Rotate(20), Rotate((90, 90)), Rotate(3, expand=False)]
+        ),
     ],
     ids=repr,
 )

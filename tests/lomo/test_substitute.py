@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpurender import LoMo, MissingGlyphError, Renderer, Typesetter
+from gpurender import LoMo, MissingGlyphError, Renderer, Typesetter, distort
 
 SENTENCES = "First sentence here. Second one follows. A third is needed. And a fourth one. Then a fifth."
 
@@ -44,6 +44,35 @@ def test_the_text_rejoins_and_the_rest_stays(position):
     assert len(done.layout) == (2 if position == "multi-span" else 1)
     assert done.outcomes[0].status == "rewritten"
     json.dumps(after)
+
+
+def test_what_is_left_out_does_not_shift_the_distortions():
+    """Records whose pages cannot be right are dropped after they were set; the others keep their own numbers."""
+    texts = ["One. Two. Three. Four.", "\u0378 \u0378", " ", SENTENCES, "x " * 4000, "Last. One. Is. Here."]
+    records = [{"id": str(i), "messages": [{"role": "user", "content": text}]} for i, text in enumerate(texts)]
+    typesetter = Typesetter(on_missing="skip-record", max_pixels=200_000)
+    lomo = LoMo(ratio=1, position="multi-span", typesetter=typesetter, distort=distort.presets.lomo(), seed=3)
+    done = lomo(records)
+    assert [o.status for o in done.outcomes] == ["rewritten", "kept", "kept", "rewritten", "kept", "rewritten"]
+    assert len(done.params) == len(done.layout)
+    for record, after in zip(records, done.records, strict=True):
+        (alone,) = lomo([record]).records
+        assert alone["gpurender"]["spans"] == after["gpurender"]["spans"]
+
+
+def test_images_are_made_by_the_renderers_backend(monkeypatch):
+    done = LoMo(ratio=1, distort=distort.GaussianBlur(1))([record()])
+    backends = []
+    monkeypatch.setattr(
+        "gpurender.lomo.substitute.transform", lambda pages, params, *, backend: backends.append(backend) or pages
+    )
+    done.render(Renderer(backend="reference"))
+    assert backends == ["reference"]
+
+
+def test_distort_is_an_operation():
+    with pytest.raises(TypeError, match="distort must be an operation"):
+        LoMo(distort="lomo")
 
 
 def test_provenance():
