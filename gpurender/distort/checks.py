@@ -102,8 +102,8 @@ def on_cpu(name: str, array: Any, dtype: type, shape: tuple[int | None, ...]) ->
 
 def check_sizes(sizes: Any) -> np.ndarray:
     """Sizes [N, 2] as int32; raise for what no image has."""
-    sizes = on_cpu("sizes", sizes, np.int32, (None, 2))
-    if (sizes < 1).any():
-        n = int(np.flatnonzero((sizes < 1).any(1))[0])
-        raise ValueError(f"sizes must be at least 1 x 1; image {n} has {sizes[n, 0]} x {sizes[n, 1]}")
-    return sizes
+    found = on_cpu("sizes", sizes, np.int32, (None, 2))
+    if (found < 1).any():
+        n = int(np.flatnonzero((found < 1).any(1))[0])
+        raise ValueError(f"sizes must be at least 1 x 1; image {n} has {found[n, 0]} x {found[n, 1]}")
+    return found
