@@ -12,4 +12,4 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "README
 def test_example_runs(code):
     names = {}
     exec(code, names)
-    assert len(names["pages"]) == 1
+    assert len(names["pages"]) == len(names.get("params", [0]))

@@ -2,8 +2,8 @@
 
 Rows are `level * 256` in 16 bits, and get their ends repeated, so no sum asks where an edge is. Kernels of positive
 weights that sum to 1 are summed in these 16 bits, 128 pixels at a time, in LLVM's vector types (see `lanes.py`); the
-error of such a sum is below 0.3 levels, and most often below 0.01. Others, which nobody draws, are summed in floating
-point.
+error of such a sum is below 0.3 levels, and most often below 0.01. Means of squares have a way of their own (see
+`box.py`). Kernels that nobody draws are summed in floating point.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gpurender.kernels.cpu import box
 from gpurender.kernels.cpu.lanes import BYTE, LONG, WORD, constant, copy, load, pointer, splat, store, vector
 from gpurender.kernels.images import MAX_RADIUS
 from numba import njit, types
@@ -171,6 +172,15 @@ def blur(
             if rx == 0 and halves[k, 0] == 1:
                 size = channels * height * width
                 copy(out, target_starts[k], pixels, source_starts[k], size)
+                continue
+            even = 0 < rx <= box.MAX_RADIUS
+            for i in range(rx + 1):
+                even &= abs(halves[k, i] * (2 * rx + 1) - 1) < TOLERANCE
+            if even:
+                for c in range(channels):
+                    plane = c * height * width
+                    target, source = target_starts[k] + plane, source_starts[k] + plane
+                    box.box(out, target, pixels, source, height, width, rx, line, edge)
                 continue
             terms = rx + 1
             own = np.empty(terms, np.float64)
