@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gpurender.kernels.cpu.lanes import BYTE, LONG, WORD, call, constant, load, pointer, splat, store, vector
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 16
@@ -20,13 +20,7 @@ ROWS = 4
 # Bytes to which a cache fetches, and how far ahead of the page being painted it is told to, at most.
 LINE, AHEAD = 64, 1 << 18
 
-BYTE, WORD, LONG = (ir.IntType(bits) for bits in (8, 16, 32))
-BYTES, WORDS, LONGS = (ir.VectorType(lane, LANES) for lane in (BYTE, WORD, LONG))
-
-
-def pointer(context: Any, builder: Any, array: Any, array_type: Any, offset: Any) -> Any:
-    """The address of array[offset]."""
-    return builder.gep(cgutils.create_struct_proxy(array_type)(context, builder, array).data, [offset])
+BYTES, WORDS, LONGS = (vector(lane, LANES) for lane in (BYTE, WORD, LONG))
 
 
 @intrinsic
@@ -42,50 +36,36 @@ def blend_rows(_: Any, out: Any, at: Any, width: Any, coverage: Any, index: Any,
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         out, at, width, coverage, index, stride, rows, s = args
 
-        def load(address: Any) -> Any:
-            value = builder.load(builder.bitcast(address, BYTES.as_pointer()))
-            value.align = 1
-            return value
-
-        def store(value: Any, address: Any) -> None:
-            builder.store(value, builder.bitcast(address, BYTES.as_pointer())).align = 1
-
-        def splat(value: Any, kind: Any) -> Any:
-            lane0 = builder.insert_element(ir.Constant(kind, ir.Undefined), builder.trunc(value, kind.element), LONG(0))
-            return builder.shuffle_vector(lane0, lane0, ir.Constant(LONGS, [0] * LANES))
-
-        def constant(value: int, kind: Any) -> Any:
-            return ir.Constant(kind, [value] * LANES)
+        def ink(kind: Any) -> Any:
+            return splat(builder, builder.trunc(s, kind.element), LANES)
 
         def blend(a: Any, d: Any) -> Any:
             a, d = builder.zext(a, WORDS), builder.zext(d, WORDS)
-            v = builder.add(builder.mul(a, splat(s, WORDS)), builder.mul(builder.sub(constant(255, WORDS), a), d))
+            v = builder.add(builder.mul(a, ink(WORDS)), builder.mul(builder.sub(constant(255, WORDS), a), d))
             v = builder.zext(builder.add(v, constant(128, WORDS)), LONGS)
             return builder.trunc(builder.lshr(builder.mul(v, constant(257, LONGS)), constant(16, LONGS)), BYTES)
 
         target = pointer(context, builder, out, sig.args[0], at)
         mask = pointer(context, builder, coverage, sig.args[3], index)
-        kind = ir.FunctionType(BYTES, [BYTES, BYTES])
-        add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.uadd.sat.v{LANES}i8")
         last = builder.sub(rows, rows.type(1))
-        lanes, other = [], splat(s, BYTES)
+        lanes, other = [], ink(BYTES)
         for k in range(ROWS):
             # All rows are loaded before one is stored, so it does no harm that the last stands for those after it. They
             # are stored in order, since the lanes past the page's right edge are pixels of the next row.
             row = builder.select(builder.icmp_unsigned("<", rows.type(k), last), rows.type(k), last)
             address = builder.gep(target, [builder.mul(row, width)])
-            a, d = load(builder.gep(mask, [builder.mul(row, stride)])), load(address)
+            a, d = load(builder, builder.gep(mask, [builder.mul(row, stride)]), BYTES), load(builder, address, BYTES)
             lanes.append((address, a, d))
             # A sum that saturates is d where d = 255 or a = 0, and nowhere else.
-            other = builder.or_(other, builder.xor(builder.call(add, [a, d]), d))
+            other = builder.or_(other, builder.xor(call(builder, f"llvm.uadd.sat.v{LANES}i8", BYTES, [a, d]), d))
         other = builder.bitcast(other, ir.IntType(8 * LANES))
         with builder.if_else(builder.icmp_unsigned("==", other, other.type(0))) as (then, otherwise):
             with then:
                 for address, a, d in lanes:
-                    store(builder.sub(d, a), address)
+                    store(builder, builder.sub(d, a), address)
             with otherwise:
                 for address, a, d in lanes:
-                    store(blend(a, d), address)
+                    store(builder, blend(a, d), address)
         return context.get_dummy_value()
 
     return signature, codegen
