@@ -21,6 +21,9 @@ __all__ = ["CELL", "ROUGHNESS", "STEEPNESS", "Blurs", "Images", "Shades", "Warps
 # Largest half of a separable kernel, without its middle. What a backend's tile must hold beside its own pixels.
 MAX_RADIUS = 24
 
+# px; of an image.
+MAX_SIDE = 2**28
+
 # The noise that makes blots irregular: px between its lattice points; how much of a blot's squared radius it adds or
 # takes; and how fast a blot's edge rises.
 CELL = 32
@@ -106,7 +109,7 @@ def warp(
 
     Args:
         out: Flat, contiguous uint8 (floating-point for the reference). Written where `target` says; its device is the
-            one that works. No two targets may overlap, nor a target and its source.
+            one that works. No two targets may overlap, nor a target and any source.
         target: The images in `out`; plan, on the CPU.
         pixels: Flat, of out's dtype, on out's device.
         source: The images in `pixels`; plan, on the CPU.
@@ -155,6 +158,8 @@ def shade(
     images = _check(out, target, pixels, source, keep_sizes=True)
     _shape("Shades.ramps", ramps, (len(target.starts), 4))
     _shape("Shades.noise", noise, (len(target.starts), 2))
+    if (noise >> 32).any():
+        raise ValueError("Shades.noise must lie in [0, 2**32)")
     _shape("Shades.blots", blots, (len(blots), 4))
     _shape("Shades.colors", colors, (len(blots), target.channels))
     _rise("Shades.starts", starts, len(target.starts), len(blots))
@@ -193,8 +198,9 @@ def _look_images(name: str, images: Images, size: int) -> tuple[Any, Any]:
     sizes, starts = look(images.sizes), look(images.starts)
     _shape(f"{name}.sizes", sizes, (len(starts), 2))
     _shape(f"{name}.starts", starts, (len(starts),))
-    if (sizes < 1).any():
-        raise ValueError(f"{name}.sizes must be at least 1")
+    # Backends add tiles and margins to coordinates of 32 bits.
+    if (sizes < 1).any() or (sizes > MAX_SIDE).any():
+        raise ValueError(f"{name}.sizes must be 1 to {MAX_SIDE}")
     areas = sizes.astype(np.int64).prod(1)
     # In this order nothing overflows.
     if (areas > size // images.channels).any() or (starts < 0).any() or (starts > size - areas * images.channels).any():

@@ -125,6 +125,9 @@ def _check(out: Array, *groups: Any) -> list[Any]:
     arrays = [array for group in groups for array in look_all(group, _DTYPES[type(group)])]
     if not has_dtype(out, _U8) or out.ndim != 1:
         raise TypeError(f"out must be a flat uint8 array, not {describe(out)}")
+    for name, array in (("Bitmaps.coverage", groups[2].coverage), ("Pictures.pixels", groups[4].pixels)):
+        if len(array) and device_of(array) != device_of(out):
+            raise ValueError(f"{name} must lie on out's device, {device_of(out)}, not on {device_of(array)}")
     if isinstance(out, np.ndarray) and not (out.flags.c_contiguous and out.flags.writeable):
         raise ValueError("out must be contiguous and writeable")
     sizes, canvas_starts, backgrounds, _, glyph_slots, _, glyph_starts, coverage, slots, *rest = arrays

@@ -32,7 +32,7 @@ def blur(
             blurred = filter2d_separable(levels, line, line, border_type="replicate")
         else:
             radius = int(offsets[own].abs().max())
-            kernel = torch.zeros(2 * radius + 1, 2 * radius + 1, dtype=torch.float64)
+            kernel = torch.zeros(2 * radius + 1, 2 * radius + 1, dtype=torch.float64, device=offsets.device)
             dx, dy = (offsets[own].long() + radius).unbind(1)
             kernel.index_put_((dy, dx), weights[own].double(), accumulate=True)
             blurred = filter2d(levels, kernel.to(out.device)[None], border_type="replicate")

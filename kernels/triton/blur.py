@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 from gpurender.kernels.images import MAX_RADIUS
-from gpurender.kernels.triton.tiles import count_tiles, lay_tiles, send, single
+from gpurender.kernels.triton.tiles import count_tiles, lay_tiles, on_its_device, send, single
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -169,7 +169,7 @@ def _half_precision(halves: Tensor) -> tuple[Tensor, Tensor]:
     The kernel's results are `gain v + base`, where v are those of weights that float16 holds, for pixels less 128.
     """
     halves = halves.double()
-    twice = torch.tensor([1.0] + [2.0] * (halves.shape[1] - 1), dtype=torch.float64)
+    twice = torch.tensor([1.0] + [2.0] * (halves.shape[1] - 1), dtype=torch.float64, device=halves.device)
     scale = (halves.abs() * twice).sum(1, keepdim=True).clamp(min=1e-30)
     sums = (halves * twice).sum(1, keepdim=True) / scale
     weights = (halves / scale).half().double()
@@ -179,6 +179,7 @@ def _half_precision(halves: Tensor) -> tuple[Tensor, Tensor]:
     return weights.float(), torch.cat([bias, gain, 128 * gain * sums**2 + 0.5], 1).float()
 
 
+@on_its_device
 def blur(
     out: Tensor,
     target_sizes: Tensor,
@@ -195,7 +196,7 @@ def blur(
     """Convolve every image; see `gpurender.kernels.blur` for the arguments."""
     # A launch for the images of each step that their radii need, for most batches one: so what becomes of an image does
     # not depend on the others.
-    used = (halves != 0) * torch.arange(halves.shape[1])  # [K, R + 1]
+    used = (halves != 0) * torch.arange(halves.shape[1], device=halves.device)  # [K, R + 1]
     radii = used.amax(1)  # [K]
     taps = starts.diff()
     for below, radius in ((-1, 8), (8, 16), (16, MAX_RADIUS)):
@@ -220,4 +221,5 @@ def blur(
             pad(weighed, (0, step // 2 + 1 - weighed.shape[1])),
         ]
         plan = send(tiles, rows, out.device, [offsets, weights])
-        blur_kernel[(len(tiles),)](out, pixels, plan, **constants, num_warps=warps)
+        # No stages: nothing in the loop can be pipelined, and Triton 3.4 and 3.5 fail at it on sm_100.
+        blur_kernel[(len(tiles),)](out, pixels, plan, **constants, num_warps=warps, num_stages=1)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from gpurender.kernels.triton.tiles import count_tiles, lay_tiles
+from gpurender.kernels.triton.tiles import copy_to, count_tiles, lay_tiles, on_its_device
 from torch import Tensor
 
 TILE_HEIGHT = 16
@@ -127,7 +127,9 @@ def composite_kernel(
 
 def _pages_of(starts: Tensor, count: int) -> Tensor:
     """The page of each item [count], from the pages' first items [N + 1]."""
-    return torch.repeat_interleave(torch.arange(len(starts) - 1), starts.diff(), output_size=count)
+    return torch.repeat_interleave(
+        torch.arange(len(starts) - 1, device=starts.device), starts.diff(), output_size=count
+    )
 
 
 def bin_items(
@@ -152,7 +154,7 @@ def bin_items(
     pages = torch.cat([page for page, _ in boxes])  # [K]
     corners = torch.cat([box for _, box in boxes]).long()  # [K, 4]
     kinds = torch.cat([torch.full_like(page, kind) for kind, (page, _) in enumerate(boxes)])
-    numbers = torch.cat([torch.arange(len(page)) for page, _ in boxes])
+    numbers = torch.cat([torch.arange(len(page), device=page.device) for page, _ in boxes])
     limits = sizes[pages].long()  # [K, 2]
     x0, x1 = corners[:, 0].clamp(min=0), corners[:, 2].minimum(limits[:, 1])
     y0, y1 = corners[:, 1].clamp(min=0), corners[:, 3].minimum(limits[:, 0])
@@ -165,8 +167,7 @@ def bin_items(
     across = right[pages]
     corner = first_tiles[pages] + y0 // TILE_HEIGHT * across + x0 // TILE_WIDTH  # [K]: the item's first tile
     plan = torch.stack([kinds, numbers, columns.clamp(min=1), across, corner, counts, counts.cumsum(0) - counts])
-    if device.type == "cuda":
-        plan = plan.pin_memory().to(device, non_blocking=True)
+    plan = copy_to(plan, device)
     item = torch.repeat_interleave(torch.arange(plan.shape[1], device=device), plan[5], output_size=pairs)  # [pairs]
     kinds, numbers, columns, across, corner, _, begin = plan[:, item]
     nth = torch.arange(pairs, device=device) - begin
@@ -176,11 +177,13 @@ def bin_items(
     list_starts = torch.searchsorted(keys, torch.arange(total * KINDS + 1, device=device))
 
     def index(tensor: Tensor) -> Tensor:
-        return tensor.to(torch.int32).to(device, non_blocking=True)
+        tensor = tensor.to(torch.int32)
+        return copy_to(tensor, device) if tensor.device.type == "cpu" else tensor
 
     return index(tile_pages), index(first_tiles), index(list_starts), index(numbers[order])
 
 
+@on_its_device
 def composite(
     out: Tensor,
     sizes: Tensor,
@@ -216,9 +219,7 @@ def composite(
         return
 
     def there(tensor: Tensor) -> Tensor:
-        if tensor.device == device:
-            return tensor.contiguous()
-        return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+        return tensor.contiguous() if tensor.device == device else copy_to(tensor, device)
 
     composite_kernel[(len(tile_pages),)](
         out,

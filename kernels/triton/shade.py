@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from gpurender.kernels.images import CELL, ROUGHNESS, STEEPNESS
 from gpurender.kernels.triton.random import bits
-from gpurender.kernels.triton.tiles import count_tiles, double, lay_tiles, send, single
+from gpurender.kernels.triton.tiles import count_tiles, double, lay_tiles, on_its_device, send, single
 from torch import Tensor
 
 # One warp, so that what a tile or a column does once is spread over many pixels; its lanes read neighbouring bytes.
@@ -225,6 +225,7 @@ def settings(channels: int) -> tuple[dict[str, int], int]:
     return {"CHANNELS": channels, **tile, "WORDS": COPY // 4, "STEP": STEP}, 1
 
 
+@on_its_device
 def shade(
     out: Tensor,
     target_sizes: Tensor,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
 
 import torch
 import triton
@@ -10,9 +12,20 @@ import triton.language as tl
 from torch import Tensor
 
 
+def on_its_device(run: Callable[..., None]) -> Callable[..., None]:
+    """Make the device of `out`, the first argument, the current one: Triton launches there, on its current stream."""
+
+    @wraps(run)
+    def guarded(out: Tensor, *arguments: Any) -> None:
+        with torch.cuda.device_of(out):
+            run(out, *arguments)
+
+    return guarded
+
+
 def count_tiles(sizes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """How many tiles of height x width images have, down and across: [K] int64 each, from sizes [K, 2] int32."""
-    size = torch.tensor([height, width])
+    size = torch.tensor([height, width], device=sizes.device)
     down, right = ((sizes + size - 1) // size).unbind(1)
     return down, right
 
@@ -21,7 +34,17 @@ def lay_tiles(counts: Tensor) -> tuple[Tensor, Tensor]:
     """The image of each tile [T] and the first tile of each image [K], from the images' numbers of tiles [K] int64."""
     ends = counts.cumsum(0)
     total = int(ends[-1]) if len(ends) else 0
-    return torch.repeat_interleave(torch.arange(len(counts)), counts, output_size=total), ends - counts
+    return torch.repeat_interleave(
+        torch.arange(len(counts), device=counts.device), counts, output_size=total
+    ), ends - counts
+
+
+def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
+    """A CPU's tensor on the device, contiguous, without waiting: by pinned memory of our own, which nobody refills."""
+    if device.type != "cuda":
+        return tensor.contiguous()
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
+    return pinned.copy_(tensor).to(device, non_blocking=True)
 
 
 def send(tiles: Tensor, columns: Sequence[Tensor], device: torch.device, items: Sequence[Tensor] = ()) -> Tensor:
@@ -38,7 +61,7 @@ def send(tiles: Tensor, columns: Sequence[Tensor], device: torch.device, items: 
         return torch.cat([f[:, None] if f.ndim == 1 else f for f in fields], 1).ravel()
 
     flat = torch.cat([tiles, table(columns), *([table(items)] if items else [])])
-    return flat.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else flat
+    return copy_to(flat, device)
 
 
 @triton.jit

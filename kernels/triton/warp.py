@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import triton
 import triton.language as tl
-from gpurender.kernels.triton.tiles import count_tiles, double, lay_tiles, send, single
+from gpurender.kernels.triton.tiles import count_tiles, double, lay_tiles, on_its_device, send, single
 from torch import Tensor
 
 # One warp, so that what a tile or a column does once is spread over many pixels. Values of two rows at a time, of which
@@ -227,6 +227,7 @@ def _plan(maps: np.ndarray, width: np.ndarray, height: np.ndarray) -> list[Tenso
     return [numbers, torch.from_numpy(np.stack(wave, 1).astype(np.float32))]
 
 
+@on_its_device
 def warp(
     out: Tensor,
     target_sizes: Tensor,

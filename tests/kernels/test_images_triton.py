@@ -247,9 +247,10 @@ for radius in (8, 16, 24):
     kernels.append(("blur", radius, blur.blur_kernel, *blur.settings(radius)))
 for capability in (80, 90, 100):
     for name, which, function, constants, warps in kernels:
+        stages = {"num_stages": 1} if name == "blur" else {}
         signature = dict(out="*u8", pixels="*u8", plan="*i64") | dict.fromkeys(constants, "constexpr")
         source = ASTSource(function, signature=signature, constexprs=constants)
-        kernel = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
+        kernel = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps} | stages)
         with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
             file.write(kernel.asm["cubin"])
             file.flush()
@@ -297,3 +298,26 @@ def test_a_blurred_image_does_not_depend_on_the_others():
     together = blurred(slice(None))
     for k in range(4):
         assert torch.equal(blurred(slice(k, k + 1))[k], together[k])
+
+
+def test_the_default_device_is_not_asked():
+    """Plans lie on the CPU, whatever `torch.set_default_device` says."""
+    images = kernels.Images(np.array([[20, 30]], np.int32), np.array([3]), 1)
+    pixels = torch.arange(606).to(torch.uint8).to(DEVICE)
+    halves = np.array([[0.5, 0.25]], np.float32)
+    blurs = kernels.Blurs(halves, np.empty((0, 2), np.int32), np.empty(0, np.float32), np.zeros(2, np.int64))
+    shades = kernels.Shades(
+        np.array([[0, 0.1, 0, 0.5]]),
+        np.zeros((1, 2), np.int64),
+        np.empty((0, 4)),
+        np.empty((0, 1), np.uint8),
+        blurs.starts,
+    )
+    results = []
+    for device in (None, "meta"):
+        outs = [torch.zeros_like(pixels) for _ in range(2)]
+        with torch.device(device) if device else torch.no_grad():
+            kernels.blur(outs[0], images, pixels, images, blurs, backend="triton")
+            kernels.shade(outs[1], images, pixels, images, shades, backend="triton")
+        results.append(outs)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
