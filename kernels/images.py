@@ -34,7 +34,7 @@ STEEPNESS = 4.0
 class Images(NamedTuple):
     """K images in one flat buffer, each `[C, height, width]`, row-major."""
 
-    sizes: Array  # [K, 2] int32: height, width in px, at least 1
+    sizes: Array  # [K, 2] int32: height, width in px, 1 to 2**28
     starts: Array  # [K] int64: each image's first element
     channels: int
 

@@ -14,11 +14,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray | Tensor
 
-__all__ = ["MAX_SIDE", "Range", "check_sizes", "number", "odd_range", "on_cpu", "range_of", "switch", "whole"]
+__all__ = ["Range", "check_sizes", "number", "odd_range", "on_cpu", "range_of", "switch", "whole"]
 
 Range = float | Sequence[float]
-
-MAX_SIDE = 2**31 - 1  # px
 
 
 def number(name: str, value: Any) -> float:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from gpurender.distort.steps import BOX, GAUSSIAN, MOTION, _turn
+from gpurender.distort.steps import BOX, GAUSSIAN, MOTION, turn
 from gpurender.kernels import Blurs, Shades
 from gpurender.kernels.cpu.random import uniform
 
@@ -37,7 +37,7 @@ def _fill(kinds, values, halves, offsets, weights, starts):
         size = values[k, 0]
         if kinds[k] == MOTION:
             first, total = t, 0.0
-            c, s = _turn(values[k, 1])
+            c, s = turn(values[k, 1])
             half = int(size) // 2
             for dy in range(-half, half + 1):
                 for dx in range(-half, half + 1):
@@ -83,8 +83,8 @@ def _shade(shadows, stains, sizes, starts, ramps, blots, levels):
     for k in range(len(sizes)):
         height, width = sizes[k, 0], sizes[k, 1]
         darkness, extent = shadows[k, 0], shadows[k, 1]
-        if darkness > 0 and extent > 0:
-            c, s = _turn(shadows[k, 2])
+        if darkness > 0:
+            c, s = turn(shadows[k, 2])
             # Outwards is (c, -s). The farthest pixel that way is dark; at `extent` of the page's breadth it is light.
             farthest = (abs(c) * (width - 1) + abs(s) * (height - 1)) / 2
             breadth = extent * (abs(c) * width + abs(s) * height)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 
 from gpurender.distort import steps
-from gpurender.distort.checks import MAX_SIDE, check_sizes, number, whole
+from gpurender.distort.checks import check_sizes, number, whole
 from gpurender.distort.draw import Draw
 from gpurender.distort.params import Params
 from gpurender.distort.steps import KINDS, WIDTH
 from gpurender.distort.transform import transform, transform_dense
 from gpurender.kernels import Backend
+from gpurender.kernels.images import MAX_SIDE
 from gpurender.raster import Pages
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ class Op:
         over = (areas > max_pixels) & (areas > sizes.astype(np.float64).prod(1)) | (after > MAX_SIDE).any(1)
         left = {}
         for n in np.flatnonzero(over).tolist():
-            told = f"its canvas would have {areas[n]:,.0f} pixels, more than max_pixels={max_pixels}"
-            left[n] = f"left clean: {told}"
+            told = f"max_pixels={max_pixels}" if areas[n] > max_pixels else f"{MAX_SIDE} px in a side"
+            left[n] = f"left clean: its canvas would have {areas[n]:,.0f} pixels, more than {told}"
         if left:
             stays = ~np.isin(found.images[order], list(left))
             kinds, values = kinds[stays], values[stays]
@@ -106,7 +107,7 @@ class Op:
 
         Raises:
             TypeError: x is something else.
-            ValueError: x has a side of length 0, or a canvas would have a side of 2**31 px or more.
+            ValueError: x has a side of length 0, or a canvas would have a side of more than 2**28 px.
         """
         import torch
 

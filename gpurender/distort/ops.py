@@ -52,7 +52,7 @@ class Wave(Step):
         expand: Let the canvas grow, so that nothing is lost; else it keeps its size, and cuts off what does not fit.
 
     Raises:
-        ValueError: A negative amplitude, a wavelength that is not positive, no such axis.
+        ValueError: An amplitude or a wavelength outside of these, no such axis.
     """
 
     def __init__(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpurender.distort import steps
-from gpurender.distort.checks import MAX_SIDE, check_sizes, on_cpu
+from gpurender.distort.checks import check_sizes, on_cpu
 from gpurender.distort.steps import FIELDS, KINDS, WIDTH
+from gpurender.kernels.images import MAX_SIDE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,7 @@ class Params:
     Raises:
         TypeError: A wrong dtype, or a tensor that does not lie on the CPU.
         ValueError: A wrong shape, sizes below 1, offsets that do not rise from 0 to S, numbers that no step has, or a
-            canvas with a side of 2**31 px or more.
+            canvas with a side of more than 2**28 px.
     """
 
     def __init__(

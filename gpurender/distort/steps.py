@@ -87,7 +87,7 @@ def find_fault(kinds: np.ndarray, values: np.ndarray) -> str:
 
 
 @njit(cache=True)
-def _turn(degrees):
+def turn(degrees):
     """Cosine and sine, exact at right angles."""
     quarters = math.floor(degrees / 90 + 0.5)
     rest = math.radians(degrees - 90 * quarters)
@@ -126,7 +126,7 @@ def _grown(kind, values, height, width):
     pixels fall on pixels, at right angles, the canvas is the page's own.
     """
     if kind == ROTATE and values[1] != 0:
-        c, s = _turn(values[0])
+        c, s = turn(values[0])
         if c == 0 or s == 0:
             return (width, height) if c == 0 else (height, width)
         c, s = abs(c), abs(s)
@@ -157,7 +157,7 @@ def _map_point(x, y, kinds, values, height, width):
         row = values[s]
         tall, wide = _grown(kinds[s], row, height, width)
         if kinds[s] == ROTATE:
-            c, i = _turn(row[0])
+            c, i = turn(row[0])
             x, y = x - (width - 1) / 2, y - (height - 1) / 2
             x, y = c * x + i * y, c * y - i * x
             x, y = x + (wide - 1) / 2, y + (tall - 1) / 2
@@ -267,7 +267,7 @@ def plan(kinds, values, offsets, sizes):
             m = maps[p - 1]
             if kind == ROTATE:
                 # Inverse: turned back about the centres. The map so far follows it.
-                c, i = _turn(row[0])
+                c, i = turn(row[0])
                 u = (width - 1) / 2 - c * (wide - 1) / 2 + i * (tall - 1) / 2
                 v = (height - 1) / 2 - i * (wide - 1) / 2 - c * (tall - 1) / 2
                 for k in (0, 3):

