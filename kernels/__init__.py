@@ -9,6 +9,7 @@ device that works. Any array may be given as a numpy array or as a torch tensor.
 
 from gpurender.kernels.backends import BACKENDS, Backend, choose_backend, default_device
 from gpurender.kernels.images import Blurs, Images, Shades, Warps, blur, shade, warp
+from gpurender.kernels.patches import Patches, patchify
 from gpurender.kernels.scene import Bitmaps, Canvas, Glyphs, Pictures, Rules, composite
 
 __all__ = [

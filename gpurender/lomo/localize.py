@@ -13,7 +13,7 @@ import numpy as np
 from gpurender.typeset.breaks import grapheme_breaks, line_breaks, sentence_breaks
 from gpurender.typeset.maths import Formula, find_formulas
 
-__all__ = ["POSITIONS", "Position", "Segment", "localize"]
+__all__ = ["POSITIONS", "Position", "Segment", "halve", "localize"]
 
 Position = Literal["prefix", "middle", "suffix", "multi-span", "full"]
 POSITIONS: tuple[str, ...] = get_args(Position)
@@ -71,6 +71,22 @@ def localize(text: str, *, position: Position = "middle") -> list[Segment]:
     if not text or text.isspace():
         return [Segment(text, 0, len(text), False)] if text else []
     return list(_segments(text, _spans(text, position)))
+
+
+def halve(segment: Segment) -> list[Segment]:
+    """Cut a span in two near its middle, where :func:`localize` would; white space between is a text segment.
+
+    Returns:
+        Segments whose texts join to the span's; `[]` if it is one formula, one grapheme cluster, or else cannot be cut.
+    """
+    text, origin = segment.text, segment.start
+    place = _Cuts(text).near(1 / 2)
+    if place is None or not 0 < place < len(text):
+        return []
+    spans = [_strip(text, 0, place), _strip(text, place, len(text))]
+    if any(start >= stop for start, stop in spans):
+        return []
+    return [s._replace(start=origin + s.start, stop=origin + s.stop) for s in _segments(text, spans)]
 
 
 def _spans(text: str, position: Position) -> list[tuple[int, int]]:
@@ -132,6 +148,11 @@ class _Cuts:
         """The best cut near a share of the text's length."""
         if share in (0, 1):
             return int(share) * len(self.text)
+        place = self.near(share)
+        return round(share * len(self.text)) if place is None else place
+
+    def near(self, share: float) -> int | None:
+        """The best cut near a share of the text's length, not 0 nor 1; None if there is none anywhere."""
         wanted = share * len(self.text)
         near = NEAR * len(self.text)
         for kind in ("_blocks", "_sentences", "_lines", "_graphemes"):
@@ -139,9 +160,8 @@ class _Cuts:
             place = _nearest(getattr(self, kind), wanted)
             if place is not None and abs(place - wanted) <= near:
                 return place
-        # A formula spreads over all of it.
-        place = _nearest(self._edges, wanted)
-        return round(wanted) if place is None else place
+        # A formula, or a grapheme cluster, spreads over all of it.
+        return _nearest(sorted({*self._edges, *self._graphemes}), wanted)
 
     def block_at(self, share: float) -> tuple[int, int]:
         """The formula, or else the sentence, that is not blank and lies nearest to a place."""

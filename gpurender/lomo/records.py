@@ -8,12 +8,13 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 __all__ = [
     "RecordError",
+    "carry_path",
     "check_record",
     "check_turns",
     "encode_line",
@@ -122,18 +123,18 @@ def message_text(message: Record) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
-def interleave(record: Record, folder: Path, out: Path) -> tuple[list[list[Part]], list[str]]:
-    """The contents of a record's messages as parts, `{"type": "text", ..}` and `{"type": "image", "image": path}`.
+def interleave(record: Record, carry: Callable[[Any], Any]) -> tuple[list[list[Part]], list[Any]]:
+    """The contents of a record's messages as parts, `{"type": "text", ..}` and `{"type": "image", "image": ..}`.
 
     In a record that came with `image` or `images` of its own, its `<image>` markers are what they say.
 
     Args:
-        record: A checked record. Its image parts hold a path: a string as it came, or a `Path` to a file below `out`.
-        folder: Where the record's own image paths start from.
-        out: Where paths are to start from.
+        record: A checked record.
+        carry: Makes of an image, a path or whatever a part holds, what is to stand in its place; it may raise
+            :class:`RecordError`.
 
     Returns:
-        The parts of each message, and the paths of its images in reading order.
+        The parts of each message, and what `carry` made of the images, in reading order.
 
     Raises:
         RecordError: It holds media that cannot be carried, or not as many images as `<image>` markers.
@@ -156,7 +157,7 @@ def interleave(record: Record, folder: Path, out: Path) -> tuple[list[list[Part]
         for text, image in content:
             pieces = text.split("<image>") if count else [text]
             shown = [waiting.popleft() for _ in pieces[1:]] + ([] if image is None else [image])
-            names = [_relative(source, folder, out) for source in shown]
+            names = [carry(source) for source in shown]
             paths += names
             for piece, name in itertools.zip_longest(pieces, names):
                 parts += [{"type": "text", "text": piece}] if piece else []
@@ -196,7 +197,14 @@ def _runs(content: str | list[Record]) -> Iterator[tuple[str, Any]]:
     yield text, None
 
 
-def _relative(path: Any, folder: Path, out: Path) -> str:
+def carry_path(path: Any, folder: Path, out: Path) -> str:
+    """An image's path, so that it starts from `out`; RecordError if it is no path.
+
+    Args:
+        path: A string as it came, or a `Path` to a file below `out`.
+        folder: Where strings start from.
+        out: Where paths are to start from.
+    """
     if isinstance(path, Path):
         return path.relative_to(out).as_posix()
     if not isinstance(path, str) or not path or path.startswith(("data:", "http:", "https:")):

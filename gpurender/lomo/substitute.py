@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
+
 from gpurender._version import __version__
 from gpurender.distort import Op, Params, transform
 from gpurender.kernels import random
-from gpurender.lomo.localize import POSITIONS, Position, Segment, localize
+from gpurender.lomo.localize import POSITIONS, Position, Segment, halve, localize
 from gpurender.lomo.records import Record, RecordError, check_record, holds_media, message_text
 from gpurender.raster import Pages, Renderer
 from gpurender.typeset import Diagnostic, Layout, MissingGlyphError, Typesetter
@@ -35,6 +37,7 @@ class Outcome(NamedTuple):
     status: Literal["rewritten", "kept", "failed"]
     kind: str = ""  # of the reason: "not-drawn", "holds-media", "blank", "missing", "oversize", "unusable"
     reason: str = ""
+    cuts: int = 0  # of spans whose page was too large for one image
 
     @property
     def is_problem(self) -> bool:
@@ -139,7 +142,14 @@ class LoMo:
         self.distort = distort
         self.typesetter = typesetter if typesetter is not None else Typesetter()
 
-    def __call__(self, records: Sequence[Any], *, epoch: int = 0, ids: Sequence[str] | None = None) -> Interleaved:
+    def __call__(
+        self,
+        records: Sequence[Any],
+        *,
+        epoch: int = 0,
+        ids: Sequence[str] | None = None,
+        fits: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> Interleaved:
         """Rewrite the records that are drawn.
 
         Args:
@@ -147,6 +157,9 @@ class LoMo:
             epoch: The pass over the data; another pass draws other records.
             ids: For the records that have no `id` of their own; by default their index in `records`, which makes their
                 draw depend on the batch: give the source and position instead.
+            fits: Tells which sizes [K, 2] (height, width in px, after the distortion) a model takes: [K] bool. A span
+                whose page does not fit is cut in two near its middle, and its halves again if need be; what cannot be
+                cut (one formula) leaves its record as text. By default a page over the typesetter's `max_pixels` does.
 
         Returns:
             As many records, with the layout of their images.
@@ -159,32 +172,11 @@ class LoMo:
         if len(names) != len(records):
             raise ValueError(f"ids has {len(names)} items for {len(records)} records")
         plans = [self._plan(record, epoch, name) for record, name in zip(records, names, strict=True)]
-        texts = [s.text for plan in plans for segments in plan.turns.values() for s in segments if s.is_span]
-        owners = [i for i, plan in enumerate(plans) for ss in plan.turns.values() for s in ss if s.is_span]
-        try:
-            layout = self.typesetter(texts)
-        except MissingGlyphError as error:
-            raise MissingGlyphError(f"record {plans[owners[error.page]].id}: {error}", error.page) from None
-
-        problems: dict[int, Diagnostic] = {}
-        for diagnostic in layout.diagnostics:
-            if diagnostic.kind in UNFIT or (
-                diagnostic.kind == "missing" and self.typesetter.on_missing == "skip-record"
-            ):
-                problems.setdefault(owners[diagnostic.page], diagnostic)
-        for i, problem in problems.items():
-            plans[i] = plans[i].kept(problem.kind, problem.message)
-        if problems:
-            pages = [page for page, owner in enumerate(owners) if owner not in problems]
-            layout = layout.select(pages)
-
-        params = None
-        if self.distort is not None:
-            owners = [owner for owner in owners if owner not in problems]
-            keys = [(plans[owner].id, k) for owner, group in groupby(owners) for k, _ in enumerate(group)]
-            params = self.distort.make_params(
-                keys, layout.sizes, seed=self.seed, epoch=epoch, max_pixels=self.typesetter.max_pixels
-            )
+        layout, params, tight = self._set(plans, epoch, fits)
+        while tight:
+            for i, span in tight:
+                plans[i] = plans[i].cut(span)
+            layout, params, tight = self._set(plans, epoch, fits)
 
         notices: dict[int, list[Diagnostic]] = {}
         for diagnostic in layout.diagnostics:
@@ -199,6 +191,47 @@ class LoMo:
     def is_drawn(self, record_id: str, epoch: int = 0) -> bool:
         """Whether the draw takes a record: a function of (seed, epoch, record id) and the ratio alone."""
         return bool(random.uniform(random.key(self.seed, epoch, record_id, 0, "rewrite"), 0) < self.ratio)
+
+    def _set(
+        self, plans: list[_Plan], epoch: int, fits: Callable[[np.ndarray], np.ndarray] | None
+    ) -> tuple[Layout, Params | None, list[tuple[int, Segment]]]:
+        """The spans' pages, what is done to them, and the spans whose pages are too large, each with its record.
+
+        In `plans`, records whose pages cannot be right become text.
+        """
+        spans = [(i, s) for i, plan in enumerate(plans) for ss in plan.turns.values() for s in ss if s.is_span]
+        try:
+            layout = self.typesetter([span.text for _, span in spans])
+        except MissingGlyphError as error:
+            raise MissingGlyphError(f"record {plans[spans[error.page][0]].id}: {error}", error.page) from None
+
+        problems: dict[int, Diagnostic] = {}
+        tight: set[int] = set()
+        for diagnostic in layout.diagnostics:
+            if diagnostic.kind == "oversize" and fits is not None:
+                tight.add(diagnostic.page)
+            elif diagnostic.kind in UNFIT or (
+                diagnostic.kind == "missing" and self.typesetter.on_missing == "skip-record"
+            ):
+                problems.setdefault(spans[diagnostic.page][0], diagnostic)
+        for i, problem in problems.items():
+            plans[i] = plans[i].kept(problem.kind, problem.message)
+        if problems:
+            pages = [page for page, (owner, _) in enumerate(spans) if owner not in problems]
+            layout = layout.select(pages)
+            tight = {new for new, page in enumerate(pages) if page in tight}
+            spans = [spans[page] for page in pages]
+
+        params = None
+        if self.distort is not None:
+            keys = [(plans[owner].id, k) for owner, group in groupby(i for i, _ in spans) for k, _ in enumerate(group)]
+            params = self.distort.make_params(
+                keys, layout.sizes, seed=self.seed, epoch=epoch, max_pixels=self.typesetter.max_pixels
+            )
+        if fits is not None:
+            sizes = layout.sizes if params is None else params.sizes_after()
+            tight.update(np.flatnonzero(~fits(sizes)).tolist())
+        return layout, params, [spans[page] for page in sorted(tight)]
 
     def _plan(self, record: Any, epoch: int, default_id: str) -> _Plan:
         try:
@@ -315,3 +348,13 @@ class _Plan(NamedTuple):
 
     def kept(self, kind: str, reason: str) -> _Plan:
         return _Plan(self.id, Outcome("kept", kind, reason), {})
+
+    def cut(self, span: Segment) -> _Plan:
+        """It with the span, one of its own, in two; kept as text if the span cannot be cut."""
+        halves = halve(span)
+        if not halves:
+            return self.kept("oversize", "the page of a span that cannot be cut is too large for an image")
+        turns = {
+            i: [part for s in segments for part in (halves if s is span else [s])] for i, segments in self.turns.items()
+        }
+        return _Plan(self.id, self.outcome._replace(cuts=self.outcome.cuts + 1), turns)

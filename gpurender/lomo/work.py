@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -16,6 +17,7 @@ from gpurender.lomo.records import (
     MEDIA_FIELDS,
     Record,
     RecordError,
+    carry_path,
     encode_line,
     interleave,
     parse_line,
@@ -113,7 +115,8 @@ class Work:
         provenance = chat[PROVENANCE]
         apart = 0
         try:
-            parts, paths = interleave(chat, Path(item.file).parent, self.out)
+            carry = partial(carry_path, folder=Path(item.file).parent, out=self.out)
+            parts, paths = interleave(chat, carry)
             contents: list[Content] = list(parts)
             if self.form == "placeholder":
                 told = [to_placeholders(content) for content in parts]

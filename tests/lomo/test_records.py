@@ -1,15 +1,24 @@
 """Records: lines of JSON, and messages in which images stand among the text."""
 
 import datetime
+from functools import partial
 
 import pytest
 
-from gpurender.lomo.records import RecordError, encode_line, holds_media, interleave, parse_line, to_placeholders
+from gpurender.lomo.records import (
+    RecordError,
+    carry_path,
+    encode_line,
+    holds_media,
+    interleave,
+    parse_line,
+    to_placeholders,
+)
 
 
 def to_strings(record, folder, out):
     """The contents with `<image>`, the paths, and how many literals were written apart."""
-    contents, paths = interleave(record, folder, out)
+    contents, paths = interleave(record, partial(carry_path, folder=folder, out=out))
     told = [to_placeholders(parts) for parts in contents]
     return [text for text, _ in told], paths, sum(count for _, count in told)
 
@@ -45,7 +54,7 @@ def test_parts_become_markers_and_paths(tmp_path):
     assert contents == ["before <image> between <image>", "answer"]
     assert paths == ["images/a.png", "images/b.png"]
     assert apart == 0
-    (parts, _), _ = interleave(rewritten("", *parts), tmp_path, tmp_path)
+    (parts, _), _ = interleave(rewritten("", *parts), partial(carry_path, folder=tmp_path, out=tmp_path))
     assert parts[0] == {"type": "text", "text": "before "}
     assert parts[1] == {"type": "image", "image": "images/a.png"}
 
@@ -53,12 +62,12 @@ def test_parts_become_markers_and_paths(tmp_path):
 def test_literal_placeholders_are_written_apart(tmp_path):
     text = "<image> <video> <audio> <|image_pad|> <images> < image> <Image>"
     parts = [{"type": "text", "text": text}, {"type": "image", "image": tmp_path / "images/a.png"}]
-    contents, _, apart = to_strings(rewritten(text, *parts), tmp_path, tmp_path)
+    contents, _, apart = to_strings(rewritten(text, *parts), partial(carry_path, folder=tmp_path, out=tmp_path))
     told = "< image> < video> < audio> < |image_pad|> <images> < image> <Image>"
     assert contents == [told + "<image>", told]
     assert apart == 8
     parts = [{"type": "text", "text": "<vid"}, {"type": "text", "text": "eo> hello"}]
-    contents, _, apart = to_strings(rewritten("a", *parts), tmp_path, tmp_path)
+    contents, _, apart = to_strings(rewritten("a", *parts), partial(carry_path, folder=tmp_path, out=tmp_path))
     assert (contents[0], apart) == ("< video> hello", 1)
 
 
@@ -115,7 +124,7 @@ def test_what_the_form_cannot_carry_is_named(tmp_path, fields, message):
     record = {"messages": [{"role": "user", "content": "what?"}]} | fields
     assert holds_media(record)
     with pytest.raises(RecordError, match=message):
-        interleave(record, tmp_path, tmp_path)
+        interleave(record, partial(carry_path, folder=tmp_path, out=tmp_path))
 
 
 def test_dates_are_written_in_iso_8601():

@@ -1,6 +1,7 @@
 """Shapes: to messages and back; a rewritten prompt rejoins to what LLaMA-Factory would have made of the source."""
 
 import copy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpurender import LoMo
-from gpurender.lomo.records import RecordError, interleave, to_placeholders
+from gpurender.lomo.records import RecordError, carry_path, interleave, to_placeholders
 from gpurender.lomo.shapes import Alpaca, Chat, Field, fit
 
 TEXTS = st.lists(
@@ -69,7 +70,7 @@ def run(record, form, **options):
     done = LoMo(ratio=1, turn="all", **options)([{"id": "r", "messages": shape.messages(record)}])
     names = [Path(f"/out/{k}") for k in range(len(done.layout))]
     (chat,) = done.with_images(names)
-    contents, _ = interleave(chat, Path("/"), Path("/out"))
+    contents, _ = interleave(chat, partial(carry_path, folder=Path("/"), out=Path("/out")))
     if form == "placeholder":
         contents = [to_placeholders(parts)[0] for parts in contents]
     return shape.fill(record, contents), chat["gpurender"]["spans"]

@@ -1,0 +1,317 @@
+"""The collator: records become a planned batch, in a worker; every size is known then, and there is no pixel yet."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gpurender.distort import Params, presets
+from gpurender.feed.chat import ROLES, ChatTokenizer
+from gpurender.feed.images import OwnImages
+from gpurender.feed.planned import Planned, Problem, layout_arrays
+from gpurender.feed.profiles import Profile
+from gpurender.lomo import LoMo
+from gpurender.lomo.records import MEDIA_FIELDS, Record, RecordError, holds_media, interleave, message_text
+from gpurender.lomo.shapes import Chat, fit
+from gpurender.lomo.substitute import PROVENANCE
+
+__all__ = ["Collator"]
+
+OnError = Literal["skip", "raise"]
+
+
+@dataclass
+class _Row:
+    """A record on its way: what a batch holds of it."""
+
+    id: str
+    messages: list[Record]  # for the chat template
+    counts: Counter[str]
+    tools: Any = None
+    pages: list[int] = field(default_factory=list)  # of the layout
+    own: tuple[np.ndarray, np.ndarray] | None = None  # pixel_values and image_grid_thw
+    ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # [L]
+    answers: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # [L]
+
+
+class Collator:
+    """Plans batches: `DataLoader(records, collate_fn=collator, num_workers=N)`.
+
+    Spans are chosen, set and their distortion is drawn by `lomo`; canvases and image tokens are counted by `profile`;
+    text is tokenised by the chat template, answers are marked. What a record becomes depends on (seed, epoch, id) and
+    on itself alone: not on its batch, worker, or start method. It touches no GPU, and pickles.
+
+    Records have one of the shapes of `gpurender lomo` (`messages`, `conversations`, Alpaca). One without an `id` is
+    known by its content. One that brings images (`images` and `<image>` in the text, or image parts) is not rewritten;
+    its images go through the family's own processor. A page that is too large for the model is split, and counted.
+
+    Args:
+        tokenizer: Of `transformers`, with a chat template.
+        profile: What the model takes: `profiles.qwen2_5_vl()` and others.
+        lomo: What is rewritten and how, with its typesetter and distortion; by default
+            `LoMo(distort=presets.lomo())`.
+        max_length: The most tokens that a record may have; by default the tokenizer's `model_max_length`.
+        on_error: A record that cannot be used is left out, counted and named (`"skip"`), or it raises (`"raise"`).
+        image_folder: Where paths of records' own images start from.
+        image_processor: Of `transformers`, for these; by default Qwen2-VL's with the profile's numbers.
+
+    Raises:
+        ValueError: An argument out of its range, or a tokenizer and a profile that do not belong together.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        profile: Profile,
+        *,
+        lomo: LoMo | None = None,
+        max_length: int | None = None,
+        on_error: OnError = "skip",
+        image_folder: str | Path = ".",
+        image_processor: Any = None,
+    ) -> None:
+        import torch
+
+        if not isinstance(profile, Profile):
+            raise TypeError(f"profile must be one of gpurender.feed.profiles, not {type(profile).__name__}")
+        if max_length is not None and (not isinstance(max_length, int) or max_length < 1):
+            raise ValueError(f"max_length must be a positive integer, not {max_length!r}")
+        if on_error not in ("skip", "raise"):
+            raise ValueError(f"on_error must be skip or raise, not {on_error!r}")
+        if lomo is not None and not isinstance(lomo, LoMo):
+            raise TypeError(f"lomo must be a LoMo, not {type(lomo).__name__}")
+        self.lomo = lomo if lomo is not None else LoMo(distort=presets.lomo())
+        self.profile = profile
+        self.max_length = max_length if max_length is not None else int(min(tokenizer.model_max_length, 2**31))
+        self.on_error = on_error
+        self._chat = ChatTokenizer(tokenizer, profile.image_token)
+        self._images = OwnImages(profile, Path(image_folder), image_processor)
+        # Shared, so that workers that live on see a new epoch.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    @property
+    def epoch(self) -> int:
+        """The pass over the data; another one draws other records and distortions."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, in this process and in workers that were started from it, for batches not yet begun."""
+        self._epoch.fill_(epoch)
+
+    def __call__(self, records: Sequence[Any]) -> Planned:
+        """Plan a batch.
+
+        Args:
+            records: B dicts.
+
+        Raises:
+            RecordError: A record cannot be used, and `on_error="raise"`; it is named.
+            MissingGlyphError: The typesetter has `on_missing="error"`, and a character has no glyph.
+        """
+        from torch.utils.data import get_worker_info
+
+        if get_worker_info() is not None:
+            # Workers are the parallelism; the tokenizer's threads would warn after a fork, and only get in the way.
+            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        return self._pack(*self._plan(records))
+
+    def plan(self, records: Sequence[Any]) -> list[int]:
+        """How many tokens each record will be, as it will stand in a batch of this epoch: 0 for one that is left out.
+
+        Nothing is rendered; packing and bucketing by length can be done with it beforehand.
+        """
+        rows = self._plan(records)[0]
+        return [0 if row is None else len(row.ids) for row in rows]
+
+    def _plan(self, records: Sequence[Any]) -> tuple[list[_Row | None], Any, Params, list[Problem]]:
+        """A row for each record, None for one that is left out; the layout and params of their pages; problems."""
+        found = _Found(self.on_error, len(records))
+        chats, names = [], []
+        for record in records:
+            chat: Record = {"messages": []}
+            name = _name(record)
+            with found.named(name):
+                chat = _chat(record)
+            chats.append(chat)
+            names.append(name)
+        usable = [n for n, chat in enumerate(chats) if chat["messages"]]
+        done = self.lomo(
+            [chats[n] for n in usable],
+            epoch=self.epoch,
+            ids=[names[n] for n in usable],
+            fits=self.profile.fits,
+        )
+        params = done.params
+        if params is None:
+            nothing = np.zeros(len(done.layout) + 1, np.int64)
+            params = Params(nothing[:0], np.empty((0, 8)), nothing, done.layout.sizes)
+        rows: list[_Row | None] = [None] * len(records)
+        for n, record, outcome in zip(usable, done.records, done.outcomes, strict=True):
+            counts = Counter({outcome.status: 1, "cuts": outcome.cuts})
+            with found.named(names[n]):
+                if outcome.status == "failed":
+                    raise RecordError(outcome.reason)
+                if outcome.is_problem:
+                    found.problems.append(Problem(names[n], "kept", outcome.reason))
+                rows[n] = self._row(names[n], record, outcome.status == "rewritten", counts)
+        self._tokenize(rows, self.profile.count_tokens(params.sizes_after()), found)
+        return rows, done.layout, params, found.problems
+
+    def _row(self, name: str, record: Record, rewritten: bool, counts: Counter[str]) -> _Row:
+        row = _Row(name, [], counts, record.get("tools"))
+        past = itertools.cycle(("user", "assistant"))
+        # A rewritten record's images are numbers of pages.
+        contents, images = interleave(record, (lambda page: page) if rewritten else self._images.open)
+        for message, parts in zip(record["messages"], contents, strict=True):
+            shown: list[Record] = []
+            for part in parts:
+                if part["type"] == "image":
+                    shown.append({"type": "image"})
+                    continue
+                text, apart = self._chat.set_apart(part["text"])
+                counts["apart"] += apart
+                shown.append({"type": "text", "text": text})
+            role = next(past) if message["role"] == "history" else message["role"]
+            row.messages.append(message | {"role": role, "content": shown})
+        if rewritten:
+            row.pages = images
+            for span in record[PROVENANCE]["spans"]:
+                counts["missing"] += bool(span["missing"])
+                counts["left_clean"] += bool(span["left_clean"])
+                counts["formulas_as_source"] += span["formulas_as_source"]
+        elif images:
+            row.own = self._images.patches(images)
+        counts["images"], counts["own_images"] = len(row.pages), len(images) - len(row.pages)
+        return row
+
+    def _tokenize(self, rows: list[_Row | None], page_tokens: np.ndarray, found: _Found) -> None:
+        """Give rows their token ids; those that cannot be used become None."""
+        pieces: dict[int, list[str]] = {}
+        for n, row in enumerate(rows):
+            if row is not None:
+                rows[n] = None
+                with found.named(row.id):
+                    pieces[n] = self._chat.pieces(row.messages, row.tools)
+                    rows[n] = row
+        for (n, _), (ids, answers) in zip(pieces.items(), self._chat.encode(list(pieces.values())), strict=True):
+            row = rows[n]
+            assert row is not None
+            rows[n] = None
+            with found.named(row.id):
+                if not answers.any():
+                    raise RecordError("no turn is the assistant's, so there is nothing to learn")
+                tokens = page_tokens[row.pages]
+                if row.own is not None:
+                    tokens = row.own[1].prod(1) // getattr(self.profile, "merge", 1) ** 2
+                places = np.flatnonzero(ids == self._chat.image_id)
+                if len(places) != len(tokens):
+                    raise RecordError(f"the chat template shows {len(places)} of its {len(tokens)} images")
+                repeats = np.ones(len(ids), np.int64)
+                repeats[places] = tokens
+                row.ids, row.answers = np.repeat(ids, repeats), np.repeat(answers, repeats)
+                if len(row.ids) > self.max_length:
+                    raise RecordError(f"it has {len(row.ids)} tokens, more than max_length={self.max_length}")
+                row.counts["tokens"], row.counts["image_tokens"] = len(row.ids), int(tokens.sum())
+                rows[n] = row
+
+    def _pack(self, rows: list[_Row | None], layout: Any, params: Params, problems: list[Problem]) -> Planned:
+        used = [row for row in rows if row is not None]
+        pages = [page for row in used for page in row.pages]
+        if len(pages) < len(layout):
+            layout, params = layout.select(pages), params.select(pages)
+        sizes = params.sizes_after()
+        page_grids = iter(self.profile.grids(self.profile.canvases(sizes)))
+        grids, is_page, own = [], [], []
+        for row in used:
+            if row.own is not None:
+                own.append(row.own[0])
+                grids += list(row.own[1])
+                is_page += [False] * len(row.own[1])
+            else:
+                grids += [next(page_grids) for _ in row.pages]
+                is_page += [True] * len(row.pages)
+        longest = max((len(row.ids) for row in used), default=0)
+        ids = np.full((len(used), longest), self._chat.pad_id, np.int32)
+        answers = np.zeros((len(used), longest), bool)
+        for n, row in enumerate(used):
+            ids[n, : len(row.ids)], answers[n, : len(row.ids)] = row.ids, row.answers
+        counts = sum((row.counts for row in used), Counter({"read": len(rows), "skipped": len(rows) - len(used)}))
+        arrays = layout_arrays(layout, params) | {
+            "input_ids": ids,
+            "lengths": np.array([len(row.ids) for row in used], np.int32),
+            "answers": answers,
+            "grids": np.array(grids, np.int64).reshape(-1, 3),
+            "is_page": np.array(is_page, bool),
+            "own_rows": np.concatenate(own) if own else np.empty((0, 1), np.float32),
+        }
+        return Planned(arrays, layout.fonts, self.profile, self._chat.image_id, dict(+counts), tuple(problems))
+
+
+class _Found:
+    """Problems of a batch's records: raised, or noted and passed over."""
+
+    def __init__(self, on_error: str, records: int) -> None:
+        self.on_error = on_error
+        self.problems: list[Problem] = []
+        self._name = ""
+
+    def named(self, name: str) -> _Found:
+        """A context in which a RecordError is of this record."""
+        self._name = name
+        return self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool:
+        if not isinstance(error, RecordError):
+            return False
+        if self.on_error == "raise":
+            raise RecordError(f"record {self._name}: {error}") from None
+        self.problems.append(Problem(self._name, "skipped", str(error)))
+        return True
+
+
+def _name(record: Any) -> str:
+    """A record's id, or else one made of its content."""
+    own = record.get("id") if isinstance(record, dict) else None
+    if own is not None:
+        return str(own)
+    text = json.dumps(record, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def _chat(record: Any) -> Record:
+    """A record of any shape as chat messages in the order in which they are said."""
+    if not isinstance(record, dict):
+        raise RecordError(f"a record must be a dict, not {type(record).__name__}")
+    shape = fit(record)
+    messages = shape.messages(record)
+    if isinstance(shape, Chat):
+        # What else a turn has (`tool_calls`, `name`) is for the template.
+        extra = [
+            {k: v for k, v in turn.items() if k not in (shape.role, shape.content)} for turn in record[shape.field]
+        ]
+        messages = [rest | message for rest, message in zip(extra, messages, strict=True)]
+    else:
+        system = [m for m in messages if m["role"] == "system"]
+        messages = system + [m for m in messages if m["role"] != "system"]
+    for i, message in enumerate(messages):
+        if message["role"] not in (*ROLES, "history"):
+            raise RecordError(f"messages[{i}] has the unknown role {message['role']!r}; roles are {', '.join(ROLES)}")
+    if isinstance(record.get("system"), str) and record["system"] and messages[0]["role"] != "system":
+        messages.insert(0, {"role": "system", "content": record["system"]})
+    chat = {name: record[name] for name in ("id", "tools", *MEDIA_FIELDS, PROVENANCE) if name in record}
+    chat["messages"] = messages
+    if not holds_media(chat) and not any(message_text(m).strip() for m in messages if m["role"] == "user"):
+        raise RecordError("no turn of the user's holds text")
+    return chat

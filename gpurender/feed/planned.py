@@ -1,0 +1,181 @@
+"""A planned batch: what crosses from a worker to the trainer, and the model's inputs that it becomes there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gpurender.distort import Params, transform
+from gpurender.feed.profiles import Profile
+from gpurender.raster import Renderer
+from gpurender.typeset.layout import FontKey, Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Planned", "Problem"]
+
+ALIGNMENT = 16  # bytes; of an array's place, so that a device can read it as numbers of any size
+# What a layout is painted from. Word boxes stay in the worker.
+LAYOUT = (
+    "sizes",
+    "colors",
+    "glyph_fonts",
+    "glyph_ids",
+    "glyph_xy",
+    "glyph_colors",
+    "glyph_offsets",
+    "rules",
+    "rule_colors",
+    "rule_offsets",
+    "pictures",
+    "picture_pixels",
+    "picture_offsets",
+)
+PARAMS = ("kinds", "values", "offsets", "sizes")
+# What is needed on the device as it is: it lies first, and is copied at once.
+ON_DEVICE = ("input_ids", "lengths", "answers", "grids", "own_rows")
+
+
+class Problem(NamedTuple):
+    """A record that was left out, or left as text because something about it could not be handled."""
+
+    record: str  # its id
+    status: str  # "skipped" or "kept"
+    reason: str
+
+
+class Planned:
+    """B records as a model will see them: token ids, and pages that are set but not yet painted. Picklable, no pixels.
+
+    Everything lies in one flat buffer, so that it crosses to another process, is pinned, and is copied at once.
+
+    Attributes:
+        data: [bytes] uint8 tensor on the CPU.
+        counts: What became of the records: `read`, `rewritten`, `kept`, `skipped`, `images` (rendered), `own_images`,
+            `cuts` (of spans too large for one image), `tokens`, `image_tokens`, `apart` (special tokens spelled in
+            texts, set apart), `missing` (images with a character that no font has), `left_clean`.
+        problems: Records that were left out or as text, and why.
+    """
+
+    def __init__(
+        self,
+        arrays: dict[str, np.ndarray],
+        fonts: tuple[FontKey, ...],
+        profile: Profile,
+        image_id: int,
+        counts: dict[str, int],
+        problems: tuple[Problem, ...],
+    ) -> None:
+        """Lay out arrays; those of a layout and of params are named `"layout.sizes"`, `"params.kinds"`.
+
+        The others are `input_ids` [B, L] int32, padded; `lengths` [B] int32; `answers` [B, L] bool; `grids` [I, 3]
+        int64, `image_grid_thw` of all images in reading order; `is_page` [I] bool, whether each is a page or came with
+        its record; `own_rows` [R, D] float32, `pixel_values` of the latter.
+        """
+        import torch
+
+        self._fields: dict[str, tuple[int, str, tuple[int, ...]]] = {}
+        order = sorted(arrays, key=lambda name: name not in ON_DEVICE)
+        at = 0
+        for name in order:
+            array = arrays[name]
+            self._fields[name] = at, array.dtype.name, array.shape
+            at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
+            if name in ON_DEVICE:
+                self._device_bytes = at
+        self.data = torch.empty(at, dtype=torch.uint8)
+        for name in order:
+            self._view(name)[...] = arrays[name]
+        self._fonts = fonts
+        self._profile = profile
+        self._image_id = image_id
+        self.counts = counts
+        self.problems = problems
+
+    def __len__(self) -> int:
+        """The number of records in it; 0 if none could be used."""
+        return self._fields["lengths"][2][0]
+
+    def __repr__(self) -> str:
+        return f"Planned({len(self)} records, {self._fields['grids'][2][0]} images, {len(self.data)} bytes)"
+
+    def pin_memory(self) -> Planned:
+        """It in pinned memory, as `DataLoader(pin_memory=True)` asks for it."""
+        done = object.__new__(Planned)
+        done.__dict__ = self.__dict__ | {"data": self.data.pin_memory()}
+        return done
+
+    @property
+    def layout(self) -> Layout:
+        """The pages, without word boxes."""
+        return Layout(**{name: self._view(f"layout.{name}") for name in LAYOUT}, fonts=self._fonts)
+
+    @property
+    def params(self) -> Params:
+        """What is to be done to the pages."""
+        return Params(*(self._view(f"params.{name}") for name in PARAMS))
+
+    def render(self, renderer: Renderer) -> dict[str, Tensor]:
+        """Paint, distort and cut into patches, on the renderer's device and by its backend; no value there is read.
+
+        Returns:
+            What the family's `forward` takes, on the device: `input_ids`, `attention_mask`, `labels` (-100 but for
+            answers), and `mm_token_type_ids` where the profile asks for it, [B, L] int64; for records with images
+            `pixel_values` and what comes with it, in reading order.
+        """
+        on_device = self.data[: self._device_bytes].to(renderer.device, non_blocking=True)
+        ids = self._tensor("input_ids", on_device).long()
+        places = _arange(ids)
+        mask = (places < self._tensor("lengths", on_device)[:, None]).long()
+        labels = ids.masked_fill(~self._tensor("answers", on_device), -100)
+        inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        if self._profile.type_ids:
+            inputs["mm_token_type_ids"] = (ids == self._image_id).long()
+        if len(self._view("grids")):
+            inputs |= self._pixels(renderer, on_device)
+        return inputs
+
+    def _pixels(self, renderer: Renderer, on_device: Tensor) -> dict[str, Tensor]:
+        profile, is_page = self._profile, self._view("is_page")
+        rows = self._view("grids").prod(1)
+        starts = np.cumsum(rows) - rows
+        canvases = profile.canvases(self.params.sizes_after())
+        out = profile.new_rows(int(rows.sum()), canvases, renderer.device)
+        if is_page.any():
+            pages = transform(renderer(self.layout), self.params, backend=renderer.backend)
+            profile.write(out, starts[is_page], pages, canvases, renderer.backend)
+        own = self._tensor("own_rows", on_device)
+        at = 0
+        for start, count in zip(starts[~is_page].tolist(), rows[~is_page].tolist(), strict=True):
+            out[start : start + count] = own[at : at + count].to(out.dtype)
+            at += count
+        return profile.inputs(out, self._tensor("grids", on_device))
+
+    def _view(self, name: str) -> np.ndarray:
+        """An array, in the buffer."""
+        at, dtype, shape = self._fields[name]
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        found: np.ndarray = self.data.numpy()[at : at + size].view(dtype).reshape(shape)
+        return found
+
+    def _tensor(self, name: str, on_device: Tensor) -> Tensor:
+        """An array in the buffer's copy on the device."""
+        import torch
+
+        at, dtype, shape = self._fields[name]
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return on_device[at : at + size].view(getattr(torch, dtype)).view(shape)
+
+
+def _arange(ids: Tensor) -> Tensor:
+    import torch
+
+    return torch.arange(ids.shape[1], device=ids.device)
+
+
+def layout_arrays(layout: Layout, params: Params) -> dict[str, Any]:
+    """A layout's and params' arrays, named as :class:`Planned` wants them."""
+    arrays = {f"layout.{name}": getattr(layout, name) for name in LAYOUT}
+    return arrays | {f"params.{name}": array for name, array in zip(PARAMS, params.program(), strict=True)}

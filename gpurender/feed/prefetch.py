@@ -1,0 +1,243 @@
+"""The prefetching loader: planned batches become the model's inputs on a side stream, ahead of the model."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from itertools import count
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from gpurender.feed.collator import Collator
+from gpurender.feed.planned import Planned, Problem
+from gpurender.kernels import Backend
+from gpurender.raster import Renderer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["PrefetchLoader"]
+
+WARNINGS = 10  # records that a loader warns of by name; all are in `problems`
+PROBLEMS = 1000  # records that a loader remembers
+
+# Which loader a collator works for just now: its epoch is one for all its workers.
+_working: WeakKeyDictionary[Collator, PrefetchLoader] = WeakKeyDictionary()
+
+
+class _Ready(NamedTuple):
+    """A batch that is prepared, or being prepared on the side stream."""
+
+    inputs: dict[str, Tensor]
+    planned: Planned
+    state: dict[str, Any]
+    done: torch.cuda.Event | None
+
+
+class PrefetchLoader:
+    """Yields what a model's `forward` takes, from a `DataLoader` whose `collate_fn` is a :class:`Collator`.
+
+    On a GPU batches are copied, painted, distorted and cut into patches on a side stream while the model works on an
+    earlier one; the host never waits for the device. On the CPU the work is just done.
+
+    Each pass over it is another epoch, counted from 0, so other records are rewritten and other distortions drawn.
+    Everything is drawn by (seed, epoch, record id), so its state is a position: :meth:`state_dict`.
+
+    Args:
+        loader: Of planned batches; a torchdata `StatefulDataLoader` resumes without reading what was read.
+        device: Where the model is: `"cuda"`, `"cuda:1"`, `"cpu"`, or a torch device.
+        depth: How many batches are prepared ahead on a GPU; each costs the memory of its pixels.
+        channels: 1 to render gray, 3 for colours (of emoji, tables, stains). Models get three colours in either case.
+        fixed_epoch: Draw every pass as this epoch, for validation.
+        backend: See `gpurender.kernels`.
+
+    Attributes:
+        report: Counts of what was yielded, those of :class:`Planned` summed up.
+        problems: Records that were left out or left as text, and why: the first 1,000.
+        waited: Seconds that the loop has spent in this loader, waiting for workers and preparing batches.
+
+    Raises:
+        TypeError, ValueError: An argument is not as above.
+    """
+
+    def __init__(
+        self,
+        loader: Iterable[Any],
+        *,
+        device: Any,
+        depth: int = 2,
+        channels: int = 1,
+        fixed_epoch: int | None = None,
+        backend: Backend = "auto",
+    ) -> None:
+        import torch
+
+        collator = getattr(loader, "collate_fn", None)
+        if not isinstance(collator, Collator):
+            raise TypeError(
+                "loader must be a DataLoader with a gpurender Collator: DataLoader(records, collate_fn=Collator(..)); "
+                f"its collate_fn is {type(collator).__name__}"
+            )
+        if not isinstance(depth, int) or depth < 1:
+            raise ValueError(f"depth must be a positive integer, not {depth!r}")
+        device = torch.device(device)
+        if device.type == "cuda" and device.index is None and torch.cuda.is_available():
+            device = torch.device("cuda", torch.cuda.current_device())
+        self.loader: Any = loader
+        self.renderer = Renderer(device=str(device), backend=backend, channels=channels)
+        self.depth = depth if device.type == "cuda" else 1
+        self.fixed_epoch = fixed_epoch
+        self.report: Counter[str] = Counter()
+        self.problems: list[Problem] = []
+        self.waited = 0.0
+        self._collator = collator
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._warned = 0
+        self._epoch = 0
+        self._state: dict[str, Any] = {"epoch": 0, "batches": 0}
+        self._resume: dict[str, Any] | None = None
+
+    def __len__(self) -> int:
+        """How many batches a pass has."""
+        return len(self.loader)
+
+    @property
+    def dataset(self) -> Any:
+        """The loader's."""
+        return self.loader.dataset
+
+    @property
+    def batch_size(self) -> Any:
+        """The loader's."""
+        return self.loader.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next pass this epoch, and those that follow it count on from there."""
+        if self._resume is None or self._resume["epoch"] != epoch:
+            self._epoch, self._resume = epoch, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position behind the batch that was yielded last: epoch, batches, and the loader's own state if it has."""
+        return dict(self._state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on behind that position in the next pass.
+
+        A loader without a state of its own has to give the batches in the same order as then; those before the position
+        are planned and passed over.
+        """
+        if not {"epoch", "batches"} <= state.keys():
+            raise ValueError(f"state must be of a PrefetchLoader, with epoch and batches, not {sorted(state)}")
+        self._resume, self._state = dict(state), dict(state)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """A pass over the data."""
+        owner = _working.get(self._collator)
+        if owner is not None and owner is not self:
+            raise RuntimeError("this Collator is at work for another PrefetchLoader: give each loader one of its own")
+        _working[self._collator] = self
+        try:
+            yield from self._pass()
+        finally:
+            _working.pop(self._collator, None)
+
+    def _pass(self) -> Iterator[dict[str, Tensor]]:
+        began = perf_counter()
+        resumed, self._resume = self._resume, None
+        self._epoch = resumed["epoch"] if resumed else self._epoch
+        epoch = self._epoch
+        self._epoch += 1
+        passed = resumed["batches"] if resumed else 0
+        self._state = resumed or {"epoch": epoch, "batches": 0}
+        for part in (self._collator, *(getattr(self.loader, name, None) for name in ("sampler", "batch_sampler"))):
+            if hasattr(part, "set_epoch"):
+                part.set_epoch(epoch)
+        if self.fixed_epoch is not None:
+            self._collator.set_epoch(self.fixed_epoch)
+        if resumed and "loader" in resumed:
+            self.loader.load_state_dict(resumed["loader"])
+            numbers, passed = count(passed + 1), 0
+        else:
+            numbers = count(1)
+        source = iter(self.loader)
+        queue: deque[_Ready] = deque()
+        is_over = False
+        while True:
+            while not is_over and len(queue) < self.depth:
+                planned, number = self._next(source, epoch), next(numbers)
+                if planned is None:
+                    is_over = True
+                elif number > passed:
+                    queue.append(self._prepare(planned, epoch, number))
+            if not queue:
+                self.waited += perf_counter() - began
+                return
+            ready = queue.popleft()
+            self._state = ready.state
+            self._note(ready.planned)
+            if not len(ready.planned):
+                # Every record of it was left out.
+                continue
+            self._hand_over(ready)
+            self.waited += perf_counter() - began
+            yield ready.inputs
+            began = perf_counter()
+
+    def _next(self, source: Iterator[Any], epoch: int) -> Planned | None:
+        try:
+            planned = next(source, None)
+        except RuntimeError as error:
+            if str(error).startswith("DataLoader worker"):
+                raise RuntimeError(
+                    f"a worker of the DataLoader died in epoch {epoch}, behind batch {self._state['batches']} "
+                    f"(out of memory, if nothing else is told; see above): {error}"
+                ) from error
+            raise
+        if planned is not None and not isinstance(planned, Planned):
+            raise TypeError(f"the loader must give batches of its Collator, not {type(planned).__name__}")
+        return planned
+
+    def _prepare(self, planned: Planned, epoch: int, number: int) -> _Ready:
+        import torch
+
+        state = {"epoch": epoch, "batches": number}
+        if hasattr(self.loader, "state_dict"):
+            state["loader"] = self.loader.state_dict()
+        if not len(planned):
+            return _Ready({}, planned, state, None)
+        try:
+            if self._stream is None:
+                return _Ready(planned.render(self.renderer), planned, state, None)
+            with torch.cuda.stream(self._stream):
+                inputs = planned.render(self.renderer)
+                done = torch.cuda.Event()
+                done.record()
+            return _Ready(inputs, planned, state, done)
+        except torch.OutOfMemoryError as error:
+            raise torch.OutOfMemoryError(
+                f"no memory on {self.renderer.device} to render batch {number} of epoch {epoch}, of {len(planned)} "
+                f"records and {planned.counts.get('images', 0)} images: lower the batch size, the profile's "
+                f"max_pixels, or depth={self.depth}. {error}"
+            ) from error
+
+    def _hand_over(self, ready: _Ready) -> None:
+        """Let the model's stream wait for the side stream, and keep the memory until it is done with it."""
+        import torch
+
+        if ready.done is None:
+            return
+        stream = torch.cuda.current_stream(self.renderer.device)
+        stream.wait_event(ready.done)
+        for tensor in ready.inputs.values():
+            tensor.record_stream(stream)
+
+    def _note(self, planned: Planned) -> None:
+        self.report.update(planned.counts)
+        self.problems += planned.problems[: PROBLEMS - len(self.problems)]
+        for problem in planned.problems[: WARNINGS - self._warned]:
+            told = "was left out" if problem.status == "skipped" else "stays text"
+            warnings.warn(f"record {problem.record} {told}: {problem.reason}", stacklevel=4)
+            self._warned += 1
