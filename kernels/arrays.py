@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     Array = np.ndarray | Tensor
 
-__all__ = ["device_of", "look_all", "to_tensor"]
+__all__ = ["copy_to", "device_of", "look_all", "to_tensor"]
 
 
 def device_of(array: Array) -> str:
@@ -27,6 +28,18 @@ def to_tensor(array: Array) -> Tensor:
     if isinstance(array, np.ndarray):
         return torch.from_numpy(array if array.flags.writeable else array.copy())
     return array
+
+
+def copy_to(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """A CPU's tensor on the device, contiguous, without waiting: by pinned memory, which nobody writes to again."""
+    import torch
+
+    device = torch.device(device)
+    if device.type != "cuda":
+        return tensor.contiguous().to(device)
+    if not tensor.is_pinned():
+        tensor = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True).copy_(tensor)
+    return tensor.to(device, non_blocking=True)
 
 
 def look_all(group: Any, dtypes: Sequence[np.dtype[Any]]) -> list[Any]:

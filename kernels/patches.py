@@ -1,4 +1,5 @@
 """TEMPORARY stand-in."""
+
 from typing import Any, NamedTuple
 import numpy as np
 

@@ -18,11 +18,13 @@ from gpurender.distort import Params, presets
 from gpurender.feed.chat import ROLES, ChatTokenizer
 from gpurender.feed.images import OwnImages
 from gpurender.feed.planned import Planned, Problem, layout_arrays
-from gpurender.feed.profiles import Profile
+from gpurender.feed.positions import rotary_positions
+from gpurender.feed.profile import Profile
 from gpurender.lomo import LoMo
 from gpurender.lomo.records import MEDIA_FIELDS, Record, RecordError, holds_media, interleave, message_text
 from gpurender.lomo.shapes import Chat, fit
 from gpurender.lomo.substitute import PROVENANCE
+from gpurender.typeset import Layout
 
 __all__ = ["Collator"]
 
@@ -53,6 +55,9 @@ class Collator:
     Records have one of the shapes of `gpurender lomo` (`messages`, `conversations`, Alpaca). One without an `id` is
     known by its content. One that brings images (`images` and `<image>` in the text, or image parts) is not rewritten;
     its images go through the family's own processor. A page that is too large for the model is split, and counted.
+
+    An item of a batch may be a list of records: they share a row, packed (see :meth:`plan`). Batches with such have
+    `position_ids` in place of an attention mask.
 
     Args:
         tokenizer: Of `transformers`, with a chat template.
@@ -111,7 +116,7 @@ class Collator:
         """Plan a batch.
 
         Args:
-            records: B dicts.
+            records: B dicts, or lists of dicts that share a row.
 
         Raises:
             RecordError: A record cannot be used, and `on_error="raise"`; it is named.
@@ -122,7 +127,12 @@ class Collator:
         if get_worker_info() is not None:
             # Workers are the parallelism; the tokenizer's threads would warn after a fork, and only get in the way.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        return self._pack(*self._plan(records))
+        packs = [list(item) if isinstance(item, (list, tuple)) else [item] for item in records]
+        rows, layout, params, problems = self._plan([record for pack in packs for record in pack])
+        rest = iter(rows)
+        packed = [[row for _ in pack if (row := next(rest)) is not None] for pack in packs]
+        is_packed = any(isinstance(item, (list, tuple)) for item in records)
+        return self._pack([pack for pack in packed if pack], is_packed, len(rows), layout, params, problems)
 
     def plan(self, records: Sequence[Any]) -> list[int]:
         """How many tokens each record will be, as it will stand in a batch of this epoch: 0 for one that is left out.
@@ -132,7 +142,7 @@ class Collator:
         rows = self._plan(records)[0]
         return [0 if row is None else len(row.ids) for row in rows]
 
-    def _plan(self, records: Sequence[Any]) -> tuple[list[_Row | None], Any, Params, list[Problem]]:
+    def _plan(self, records: Sequence[Any]) -> tuple[list[_Row | None], Layout, Params, list[Problem]]:
         """A row for each record, None for one that is left out; the layout and params of their pages; problems."""
         found = _Found(self.on_error, len(records))
         chats, names = [], []
@@ -211,7 +221,7 @@ class Collator:
                     raise RecordError("no turn is the assistant's, so there is nothing to learn")
                 tokens = page_tokens[row.pages]
                 if row.own is not None:
-                    tokens = row.own[1].prod(1) // getattr(self.profile, "merge", 1) ** 2
+                    tokens = row.own[1].prod(1) // self.profile.merge**2
                 places = np.flatnonzero(ids == self._chat.image_id)
                 if len(places) != len(tokens):
                     raise RecordError(f"the chat template shows {len(places)} of its {len(tokens)} images")
@@ -223,37 +233,67 @@ class Collator:
                 row.counts["tokens"], row.counts["image_tokens"] = len(row.ids), int(tokens.sum())
                 rows[n] = row
 
-    def _pack(self, rows: list[_Row | None], layout: Any, params: Params, problems: list[Problem]) -> Planned:
-        used = [row for row in rows if row is not None]
+    def _pack(
+        self,
+        packs: list[list[_Row]],
+        is_packed: bool,
+        read: int,
+        layout: Layout,
+        params: Params,
+        problems: list[Problem],
+    ) -> Planned:
+        used = [row for pack in packs for row in pack]
         pages = [page for row in used for page in row.pages]
         if len(pages) < len(layout):
             layout, params = layout.select(pages), params.select(pages)
-        sizes = params.sizes_after()
-        page_grids = iter(self.profile.grids(self.profile.canvases(sizes)))
-        grids, is_page, own = [], [], []
+        own_rows = [row.own[0] for row in used if row.own is not None]
+        page_grids = self.profile.grids(self.profile.canvases(params.sizes_after()))
+        grids, is_page, first = [np.empty((0, 3), np.int64)], [np.empty(0, bool)], 0
         for row in used:
-            if row.own is not None:
-                own.append(row.own[0])
-                grids += list(row.own[1])
-                is_page += [False] * len(row.own[1])
-            else:
-                grids += [next(page_grids) for _ in row.pages]
-                is_page += [True] * len(row.pages)
-        longest = max((len(row.ids) for row in used), default=0)
-        ids = np.full((len(used), longest), self._chat.pad_id, np.int32)
-        answers = np.zeros((len(used), longest), bool)
-        for n, row in enumerate(used):
-            ids[n, : len(row.ids)], answers[n, : len(row.ids)] = row.ids, row.answers
-        counts = sum((row.counts for row in used), Counter({"read": len(rows), "skipped": len(rows) - len(used)}))
+            own = np.empty((0, 3), np.int64) if row.own is None else row.own[1]
+            # A record has pages or images of its own, never both.
+            grids += [own, page_grids[first : first + len(row.pages)]]
+            is_page += [np.zeros(len(own), bool), np.ones(len(row.pages), bool)]
+            first += len(row.pages)
         arrays = layout_arrays(layout, params) | {
-            "input_ids": ids,
-            "lengths": np.array([len(row.ids) for row in used], np.int32),
-            "answers": answers,
-            "grids": np.array(grids, np.int64).reshape(-1, 3),
-            "is_page": np.array(is_page, bool),
-            "own_rows": np.concatenate(own) if own else np.empty((0, 1), np.float32),
+            "input_ids": _padded(
+                [np.concatenate([row.ids for row in pack]) for pack in packs], np.int32(self._chat.pad_id)
+            ),
+            "lengths": np.array([sum(len(row.ids) for row in pack) for pack in packs], np.int32),
+            "answers": _padded([np.concatenate([row.answers for row in pack]) for pack in packs], np.False_),
+            "grids": np.concatenate(grids),
+            "is_page": np.concatenate(is_page),
+            "own_rows": np.concatenate(own_rows) if own_rows else np.empty((0, 0), np.float32),
         }
+        if is_packed:
+            arrays["positions"] = self._positions(packs, page_grids)
+        counts = sum((row.counts for row in used), Counter({"read": read, "skipped": read - len(used)}))
         return Planned(arrays, layout.fonts, self.profile, self._chat.image_id, dict(+counts), tuple(problems))
+
+    def _positions(self, packs: list[list[_Row]], page_grids: np.ndarray) -> np.ndarray:
+        """`positions` of :class:`Planned`. What pads a row counts from 0, as a record of its own."""
+        length = max((sum(len(row.ids) for row in pack) for pack in packs), default=0)
+        found = np.empty((4, len(packs), length), np.int32)
+        first = 0
+        for n, pack in enumerate(packs):
+            at = 0
+            for row in pack:
+                place = slice(at, at + len(row.ids))
+                grids = page_grids[first : first + len(row.pages)] if row.own is None else row.own[1]
+                first += len(row.pages)
+                found[0, n, place] = np.arange(len(row.ids))
+                found[1:, n, place] = rotary_positions(row.ids == self._chat.image_id, grids, self.profile.merge)
+                at = place.stop
+            found[:, n, at:] = np.arange(length - at)
+        return found if self.profile.axes == 3 else found[0]
+
+
+def _padded(rows: list[np.ndarray], fill: np.generic) -> np.ndarray:
+    """Rows of different lengths as one array [B, L], filled up behind their ends."""
+    padded = np.full((len(rows), max(map(len, rows), default=0)), fill)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    return padded
 
 
 class _Found:

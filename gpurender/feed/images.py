@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gpurender.feed.profiles import Patched, Profile
+from gpurender.feed.patched import Patched
+from gpurender.feed.profile import Profile
 from gpurender.lomo.records import RecordError
 
 __all__ = ["OwnImages"]
@@ -68,8 +69,7 @@ class OwnImages:
             rows, grids = np.asarray(found["pixel_values"], np.float32), np.asarray(found["image_grid_thw"], np.int64)
         except (ValueError, TypeError, KeyError) as error:
             raise RecordError(f"the image processor refuses an image: {error}") from None
-        profile: Any = self._profile
-        width = 3 * profile.temporal * profile.patch**2
+        _, width = self._profile.shape(0, grids)
         if rows.shape != (grids.prod(1).sum(), width):
             raise ValueError(
                 f"image_processor makes rows of {rows.shape[-1]} numbers, where the profile has {width}: "

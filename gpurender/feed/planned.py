@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gpurender.distort import Params, transform
-from gpurender.feed.profiles import Profile
+from gpurender.feed.profile import Profile
+from gpurender.kernels.arrays import copy_to
 from gpurender.raster import Renderer
 from gpurender.typeset.layout import FontKey, Layout
 
@@ -35,7 +36,7 @@ LAYOUT = (
 )
 PARAMS = ("kinds", "values", "offsets", "sizes")
 # What is needed on the device as it is: it lies first, and is copied at once.
-ON_DEVICE = ("input_ids", "lengths", "answers", "grids", "own_rows")
+ON_DEVICE = ("input_ids", "lengths", "answers", "grids", "own_rows", "positions")
 
 
 class Problem(NamedTuple):
@@ -47,7 +48,9 @@ class Problem(NamedTuple):
 
 
 class Planned:
-    """B records as a model will see them: token ids, and pages that are set but not yet painted. Picklable, no pixels.
+    """B rows as a model will see them: token ids, and pages that are set but not yet painted. Picklable, no pixels.
+
+    A row is a record, or several that were packed.
 
     Everything lies in one flat buffer, so that it crosses to another process, is pinned, and is copied at once.
 
@@ -72,7 +75,9 @@ class Planned:
 
         The others are `input_ids` [B, L] int32, padded; `lengths` [B] int32; `answers` [B, L] bool; `grids` [I, 3]
         int64, `image_grid_thw` of all images in reading order; `is_page` [I] bool, whether each is a page or came with
-        its record; `own_rows` [R, D] float32, `pixel_values` of the latter.
+        its record; `own_rows` [R, D] float32, `pixel_values` of the latter. If records are packed there is `positions`
+        int32: [4, B, L], each token's place in its record, and in time, height and width; [B, L] for models of one
+        axis.
         """
         import torch
 
@@ -95,7 +100,7 @@ class Planned:
         self.problems = problems
 
     def __len__(self) -> int:
-        """The number of records in it; 0 if none could be used."""
+        """The number of rows; 0 if no record could be used."""
         return self._fields["lengths"][2][0]
 
     def __repr__(self) -> str:
@@ -110,7 +115,8 @@ class Planned:
     @property
     def layout(self) -> Layout:
         """The pages, without word boxes."""
-        return Layout(**{name: self._view(f"layout.{name}") for name in LAYOUT}, fonts=self._fonts)
+        arrays: dict[str, Any] = {name: self._view(f"layout.{name}") for name in LAYOUT}
+        return Layout(**arrays, fonts=self._fonts)
 
     @property
     def params(self) -> Params:
@@ -122,16 +128,21 @@ class Planned:
 
         Returns:
             What the family's `forward` takes, on the device: `input_ids`, `attention_mask`, `labels` (-100 but for
-            answers), and `mm_token_type_ids` where the profile asks for it, [B, L] int64; for records with images
-            `pixel_values` and what comes with it, in reading order.
+            answers), and `mm_token_type_ids` where the family wants it, [B, L] int64; for records with images
+            `pixel_values` and what comes with it, in reading order. Where records are packed, `position_ids` stands in
+            place of `attention_mask`: transformers lets tokens see none but their own record's then.
         """
-        on_device = self.data[: self._device_bytes].to(renderer.device, non_blocking=True)
+        import torch
+
+        on_device = copy_to(self.data[: self._device_bytes], renderer.device)
         ids = self._tensor("input_ids", on_device).long()
-        places = _arange(ids)
-        mask = (places < self._tensor("lengths", on_device)[:, None]).long()
-        labels = ids.masked_fill(~self._tensor("answers", on_device), -100)
-        inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-        if self._profile.type_ids:
+        inputs = {"input_ids": ids, "labels": ids.masked_fill(~self._tensor("answers", on_device), -100)}
+        if "positions" in self._fields:
+            inputs["position_ids"] = self._tensor("positions", on_device).long()
+        else:
+            places = torch.arange(ids.shape[1], device=ids.device)
+            inputs["attention_mask"] = (places < self._tensor("lengths", on_device)[:, None]).long()
+        if self._profile.axes == 3:
             inputs["mm_token_type_ids"] = (ids == self._image_id).long()
         if len(self._view("grids")):
             inputs |= self._pixels(renderer, on_device)
@@ -142,7 +153,7 @@ class Planned:
         rows = self._view("grids").prod(1)
         starts = np.cumsum(rows) - rows
         canvases = profile.canvases(self.params.sizes_after())
-        out = profile.new_rows(int(rows.sum()), canvases, renderer.device)
+        out = profile.new(int(rows.sum()), canvases, renderer.device)
         if is_page.any():
             pages = transform(renderer(self.layout), self.params, backend=renderer.backend)
             profile.write(out, starts[is_page], pages, canvases, renderer.backend)
@@ -167,12 +178,6 @@ class Planned:
         at, dtype, shape = self._fields[name]
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return on_device[at : at + size].view(getattr(torch, dtype)).view(shape)
-
-
-def _arange(ids: Tensor) -> Tensor:
-    import torch
-
-    return torch.arange(ids.shape[1], device=ids.device)
 
 
 def layout_arrays(layout: Layout, params: Params) -> dict[str, Any]:

@@ -152,11 +152,11 @@ class PrefetchLoader:
         self._epoch += 1
         passed = resumed["batches"] if resumed else 0
         self._state = resumed or {"epoch": epoch, "batches": 0}
-        for part in (self._collator, *(getattr(self.loader, name, None) for name in ("sampler", "batch_sampler"))):
+        self._collator.set_epoch(epoch if self.fixed_epoch is None else self.fixed_epoch)
+        for name in ("sampler", "batch_sampler", "dataset"):
+            part: Any = getattr(self.loader, name, None)
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
-        if self.fixed_epoch is not None:
-            self._collator.set_epoch(self.fixed_epoch)
         if resumed and "loader" in resumed:
             self.loader.load_state_dict(resumed["loader"])
             numbers, passed = count(passed + 1), 0

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from gpurender.kernels import Bitmaps
+from gpurender.kernels.arrays import copy_to
 from gpurender.typeset.fonts import open_face
 from gpurender.typeset.layout import FontKey, Layout
 from gpurender.typeset.shape import reserve
@@ -193,7 +194,7 @@ class Atlas:
         if self._copy is None or len(self._copy) < len(self._coverage):
             self._copy, self._copied = torch.zeros(len(self._coverage), dtype=torch.uint8, device=self.device), 0
         if self._copied < self._used:
-            new = torch.from_numpy(self._coverage[self._copied : self._used])
-            self._copy[self._copied : self._used].copy_(new)
+            new = copy_to(torch.from_numpy(self._coverage[self._copied : self._used]), self.device)
+            self._copy[self._copied : self._used] = new
             self._copied = self._used
         return self._copy

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from gpurender.kernels import Backend, Canvas, Glyphs, Pictures, Rules, choose_backend, composite
+from gpurender.kernels.arrays import copy_to
 from gpurender.raster.atlas import Atlas
 from gpurender.raster.pages import Pages, page_offsets
 from gpurender.typeset.layout import Layout
@@ -125,7 +126,7 @@ class Renderer:
         if self.device != "cpu":
             import torch
 
-            pixels = torch.from_numpy(pixels).to(self.device)
+            pixels = copy_to(torch.from_numpy(pixels), self.device)
         return Pictures(layout.pictures, pixels, starts[:-1] * (self.channels + 1), layout.picture_offsets)
 
     def _buffer(self, size: int) -> Buffer:

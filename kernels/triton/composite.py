@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from gpurender.kernels.triton.tiles import copy_to, count_tiles, lay_tiles, on_its_device
+from gpurender.kernels.arrays import copy_to
+from gpurender.kernels.triton.tiles import count_tiles, lay_tiles, on_its_device
 from torch import Tensor
 
 TILE_HEIGHT = 16

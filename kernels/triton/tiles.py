@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
+from gpurender.kernels.arrays import copy_to
 from torch import Tensor
 
 
@@ -37,14 +38,6 @@ def lay_tiles(counts: Tensor) -> tuple[Tensor, Tensor]:
     return torch.repeat_interleave(
         torch.arange(len(counts), device=counts.device), counts, output_size=total
     ), ends - counts
-
-
-def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
-    """A CPU's tensor on the device, contiguous, without waiting: by pinned memory of our own, which nobody refills."""
-    if device.type != "cuda":
-        return tensor.contiguous()
-    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
-    return pinned.copy_(tensor).to(device, non_blocking=True)
 
 
 def send(tiles: Tensor, columns: Sequence[Tensor], device: torch.device, items: Sequence[Tensor] = ()) -> Tensor:

@@ -62,12 +62,12 @@ def test_parts_become_markers_and_paths(tmp_path):
 def test_literal_placeholders_are_written_apart(tmp_path):
     text = "<image> <video> <audio> <|image_pad|> <images> < image> <Image>"
     parts = [{"type": "text", "text": text}, {"type": "image", "image": tmp_path / "images/a.png"}]
-    contents, _, apart = to_strings(rewritten(text, *parts), partial(carry_path, folder=tmp_path, out=tmp_path))
+    contents, _, apart = to_strings(rewritten(text, *parts), tmp_path, tmp_path)
     told = "< image> < video> < audio> < |image_pad|> <images> < image> <Image>"
     assert contents == [told + "<image>", told]
     assert apart == 8
     parts = [{"type": "text", "text": "<vid"}, {"type": "text", "text": "eo> hello"}]
-    contents, _, apart = to_strings(rewritten("a", *parts), partial(carry_path, folder=tmp_path, out=tmp_path))
+    contents, _, apart = to_strings(rewritten("a", *parts), tmp_path, tmp_path)
     assert (contents[0], apart) == ("< video> hello", 1)
 
 
