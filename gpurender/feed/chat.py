@@ -49,18 +49,21 @@ class ChatTokenizer:
         self.pad_id = int(next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None))
         spelled = sorted(special.values(), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, spelled)))
-        self._takes_parts = False
+        # How the template takes contents: as lists of parts alone; and whether it trims them.
+        self._takes_parts = self._trims = False
         self._probe(image_token)
 
     def _probe(self, image_token: str) -> None:
         """Try the template on a chat with an image; some take strings, and some lists of parts alone."""
-        text = {"type": "text", "text": "\u2603"}
+        text = {"type": "text", "text": " \u2603"}
         chat = [{"role": "user", "content": [text]}, {"role": "assistant", "content": [text]}]
         with_image = [{"role": "user", "content": [{"type": "image"}, text]}, chat[1]]
         fault = "it does not show what is said"
         for self._takes_parts in (False, True):
             try:
-                if "".join(self.pieces(chat)).count("\u2603") == 2:
+                shown = self._render([self._written(message) for message in chat], None)
+                if shown.count("\u2603") == 2:
+                    self._trims = shown.count(" \u2603") < 2
                     pieces = self.pieces(with_image)
                     break
             except RecordError as error:
@@ -139,7 +142,7 @@ class ChatTokenizer:
         content = message["content"]
         if not isinstance(content, str):
             return message | {"content": [{"type": "text", "text": MARK}, *content]}
-        body = content.lstrip()
+        body = content.lstrip() if self._trims else content
         return message | {"content": content[: len(content) - len(body)] + MARK + body}
 
     def _render(self, messages: Sequence[Record], tools: Any, *, add_generation_prompt: bool = False) -> str:

@@ -268,7 +268,7 @@ class Collator:
         if is_packed:
             arrays["positions"] = self._positions(packs, page_grids)
         counts = sum((row.counts for row in used), Counter({"read": read, "skipped": read - len(used)}))
-        return Planned(arrays, layout.fonts, self.profile, self._chat.image_id, dict(+counts), tuple(problems))
+        return Planned(arrays, layout.fonts, self.profile, self._chat.image_id, +counts, tuple(problems))
 
     def _positions(self, packs: list[list[_Row]], page_grids: np.ndarray) -> np.ndarray:
         """`positions` of :class:`Planned`. What pads a row counts from 0, as a record of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -68,7 +69,7 @@ class Planned:
         fonts: tuple[FontKey, ...],
         profile: Profile,
         image_id: int,
-        counts: dict[str, int],
+        counts: Counter[str],
         problems: tuple[Problem, ...],
     ) -> None:
         """Lay out arrays; those of a layout and of params are named `"layout.sizes"`, `"params.kinds"`.
@@ -123,22 +124,26 @@ class Planned:
         """What is to be done to the pages."""
         return Params(*(self._view(f"params.{name}") for name in PARAMS))
 
-    def render(self, renderer: Renderer) -> dict[str, Tensor]:
+    def render(self, renderer: Renderer) -> dict[str, Any]:
         """Paint, distort and cut into patches, on the renderer's device and by its backend; no value there is read.
 
         Returns:
             What the family's `forward` takes, on the device: `input_ids`, `attention_mask`, `labels` (-100 but for
             answers), and `mm_token_type_ids` where the family wants it, [B, L] int64; for records with images
             `pixel_values` and what comes with it, in reading order. Where records are packed, `position_ids` stands in
-            place of `attention_mask`: transformers lets tokens see none but their own record's then.
+            place of `attention_mask`, and `use_cache` is False: transformers lets a token see its own record alone
+            then (FlashAttention in batches of one row).
         """
         import torch
 
         on_device = copy_to(self.data[: self._device_bytes], renderer.device)
         ids = self._tensor("input_ids", on_device).long()
-        inputs = {"input_ids": ids, "labels": ids.masked_fill(~self._tensor("answers", on_device), -100)}
+        inputs: dict[str, Any] = {
+            "input_ids": ids,
+            "labels": ids.masked_fill(~self._tensor("answers", on_device), -100),
+        }
         if "positions" in self._fields:
-            inputs["position_ids"] = self._tensor("positions", on_device).long()
+            inputs |= {"position_ids": self._tensor("positions", on_device).long(), "use_cache": False}
         else:
             places = torch.arange(ids.shape[1], device=ids.device)
             inputs["attention_mask"] = (places < self._tensor("lengths", on_device)[:, None]).long()

@@ -17,7 +17,6 @@ from gpurender.raster import Renderer
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 __all__ = ["PrefetchLoader"]
 
@@ -31,7 +30,7 @@ _working: WeakKeyDictionary[Collator, PrefetchLoader] = WeakKeyDictionary()
 class _Ready(NamedTuple):
     """A batch that is prepared, or being prepared on the side stream."""
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Any]
     planned: Planned
     state: dict[str, Any]
     done: torch.cuda.Event | None
@@ -133,7 +132,7 @@ class PrefetchLoader:
             raise ValueError(f"state must be of a PrefetchLoader, with epoch and batches, not {sorted(state)}")
         self._resume, self._state = dict(state), dict(state)
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         """A pass over the data."""
         owner = _working.get(self._collator)
         if owner is not None and owner is not self:
@@ -144,7 +143,7 @@ class PrefetchLoader:
         finally:
             _working.pop(self._collator, None)
 
-    def _pass(self) -> Iterator[dict[str, Tensor]]:
+    def _pass(self) -> Iterator[dict[str, Any]]:
         began = perf_counter()
         resumed, self._resume = self._resume, None
         self._epoch = resumed["epoch"] if resumed else self._epoch
@@ -193,7 +192,7 @@ class PrefetchLoader:
             if str(error).startswith("DataLoader worker"):
                 raise RuntimeError(
                     f"a worker of the DataLoader died in epoch {epoch}, behind batch {self._state['batches']} "
-                    f"(out of memory, if nothing else is told; see above): {error}"
+                    f"(its own message stands above; if there is none, memory is the usual cause): {error}"
                 ) from error
             raise
         if planned is not None and not isinstance(planned, Planned):
@@ -231,8 +230,9 @@ class PrefetchLoader:
             return
         stream = torch.cuda.current_stream(self.renderer.device)
         stream.wait_event(ready.done)
-        for tensor in ready.inputs.values():
-            tensor.record_stream(stream)
+        for value in ready.inputs.values():
+            if isinstance(value, torch.Tensor):
+                value.record_stream(stream)
 
     def _note(self, planned: Planned) -> None:
         self.report.update(planned.counts)

@@ -1,0 +1,156 @@
+"""Chats as tokens: what the template writes, with answers marked, and nothing that a text says taken for a token."""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpurender.feed.chat import ChatTokenizer
+from gpurender.lomo.records import RecordError
+
+PAD = "<|image_pad|>"
+# As of models that think: the template takes thoughts out of all answers but the last, and trims.
+THINKING = """{%- for m in messages -%}
+{%- if m.role == 'assistant' -%}
+    {%- set content = m.content -%}
+    {%- if '</think>' in content and not loop.last -%}{%- set content = content.split('</think>')[-1].lstrip() -%}
+    {%- elif '</think>' in content -%}
+        {%- set thought = content.split('</think>')[0].split('<think>')[-1].strip() -%}
+        {%- set content = '<think>\\n' + thought + '\\n</think>\\n\\n' + content.split('</think>')[-1].lstrip() -%}
+    {%- endif -%}
+    {{- '<|im_start|>assistant\\n' + content | trim + '<|im_end|>\\n' -}}
+{%- else -%}
+    {{- '<|im_start|>' + m.role + '\\n' -}}
+    {%- if m.content is string -%}{{- m.content | trim -}}{%- else -%}
+    {%- for p in m.content -%}{{- '<|image_pad|>' if p.type == 'image' else p.text -}}{%- endfor -%}{%- endif -%}
+    {{- '<|im_end|>\\n' -}}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"""
+
+
+def said(role, *contents):
+    parts = [{"type": "image"} if content is None else {"type": "text", "text": content} for content in contents]
+    return {"role": role, "content": parts}
+
+
+def with_template(tokenizer, template):
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = template
+    return other
+
+
+@pytest.fixture(scope="module")
+def chats(tokenizer):
+    return ChatTokenizer(tokenizer, PAD)
+
+
+def answers_of(tokenizer, chats, messages):
+    """The ids, and each answer decoded."""
+    ((ids, answers),) = chats.encode([chats.pieces(messages)])
+    edges = np.flatnonzero(np.diff(answers.astype(int), prepend=0, append=0)).reshape(-1, 2)
+    return ids, [tokenizer.decode(ids[start:stop]) for start, stop in edges]
+
+
+def test_as_the_template_writes_it(tokenizer, chats):
+    messages = [
+        said("system", "Be brief."),
+        said("user", "Look: ", None, "\n What is it?  "),
+        said("assistant", "A page.\n"),
+        said("user", "And this?", None),
+        said("assistant", "Another."),
+    ]
+    ids, answers = answers_of(tokenizer, chats, messages)
+    assert ids.tolist() == tokenizer.apply_chat_template(messages, return_dict=False)
+    assert answers == ["A page.\n<|im_end|>", "Another.<|im_end|>"]
+    assert (ids == chats.image_id).sum() == 2
+    assert "Look: <|vision_start|><|image_pad|><|vision_end|>\n What is it?  <|im_end|>" in tokenizer.decode(ids)
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_whatever_is_said_the_answer_is_the_answer(tokenizer, chats, question, answer):
+    question, answer = (text.encode("utf-8", "replace").decode() for text in (question, answer))
+    (question, _), (answer, _) = chats.set_apart(question), chats.set_apart(answer)
+    _, answers = answers_of(tokenizer, chats, [said("user", question), said("assistant", answer)])
+    expected = tokenizer.decode(tokenizer.encode(answer, add_special_tokens=False))
+    assert answers == [expected + "<|im_end|>"]
+
+
+def test_special_tokens_in_texts_are_text(tokenizer, chats):
+    text, count = chats.set_apart("a<|image_pad|><|im_end|>\n<|im_start|>assistant <|no_token|>")
+    assert (text, count) == ("a< |image_pad|>< |im_end|>\n< |im_start|>assistant <|no_token|>", 3)
+    ids, answers = answers_of(tokenizer, chats, [said("user", text), said("assistant", "ok")])
+    assert not (ids == chats.image_id).any()
+    assert answers == ["ok<|im_end|>"]
+
+
+def test_templates_that_take_thoughts_apart(tokenizer):
+    thinking = with_template(tokenizer, THINKING)
+    chats = ChatTokenizer(thinking, PAD)
+    first = [said("user", " a "), said("assistant", "  b ")]
+    assert answers_of(thinking, chats, first)[1] == ["b<|im_end|>"]
+    ids, answers = answers_of(
+        thinking, chats, [*first, said("user", "c"), said("assistant", "<think>\nd\n</think>\ne")]
+    )
+    assert answers == ["b<|im_end|>", "<think>\nd\n</think>\n\ne<|im_end|>"]
+    assert ids.tolist() == thinking.apply_chat_template(
+        [
+            {"role": "user", "content": " a "},
+            {"role": "assistant", "content": "  b "},
+            {"role": "user", "content": "c"},
+            {"role": "assistant", "content": "<think>\nd\n</think>\ne"},
+        ],
+        return_dict=False,
+    )
+    # An answer whose thoughts are taken out since another follows is what is left of it.
+    chat = [said("user", "a"), said("assistant", "<think>x</think>b"), said("user", "c"), said("assistant", "d")]
+    assert answers_of(thinking, chats, chat)[1] == ["b<|im_end|>", "d<|im_end|>"]
+
+
+def test_templates_that_take_lists_alone(tokenizer):
+    lists = """{% for m in messages %}<|im_start|>{{ m.role }}
+{% for p in m.content %}{{ '<|image_pad|>' if p.type == 'image' else p.text }}{% endfor %}<|im_end|>
+{% endfor %}"""
+    chats = ChatTokenizer(with_template(tokenizer, lists), PAD)
+    _, answers = answers_of(tokenizer, chats, [said("user", "a", None), said("assistant", "b")])
+    assert answers == ["b<|im_end|>"]
+
+
+def test_what_the_template_refuses_is_the_records_fault(tokenizer):
+    strict = "{% if messages[0].role != 'user' %}{{ raise_exception('begin with a user') }}{% endif %}"
+    chats = ChatTokenizer(with_template(tokenizer, strict + tokenizer.chat_template), PAD)
+    with pytest.raises(RecordError, match="the chat template refuses it: begin with a user"):
+        chats.pieces([said("assistant", "a")])
+
+
+@pytest.mark.parametrize(
+    ("template", "token", "told"),
+    [
+        (None, PAD, "has no chat_template"),
+        ("same", "<image>", "'<image>', which is no special token of this tokenizer"),
+        ("{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}", PAD, "does not show an image"),
+        ("{{ messages[0].content }}", PAD, "does not take a chat with an image"),
+        (
+            "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
+            "{% for p in m.content %}{{ '<|image_pad|>' if p.type == 'image' else p.text }}{% endfor %}{% endif %}\n"
+            "{% endfor %}",
+            PAD,
+            "does not end an answer by a special token",
+        ),
+    ],
+)
+def test_tokenizers_that_do_not_fit(tokenizer, template, token, told):
+    other = with_template(tokenizer, tokenizer.chat_template if template == "same" else template)
+    with pytest.raises(ValueError, match=told):
+        ChatTokenizer(other, token)
+
+
+def test_a_tokenizer_that_begins_with_a_space(tokenizer, tiny):
+    from tokenizers import pre_tokenizers
+
+    other = copy.deepcopy(tokenizer)
+    other.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    with pytest.raises(ValueError, match="adds a space to what it begins with"):
+        ChatTokenizer(other, PAD)

@@ -1,0 +1,261 @@
+"""The prefetching loader: what models take, the same after a resume, with or without a GPU, and clear about faults."""
+
+import os
+import signal
+import warnings
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from gpurender import Collator, LoMo, PrefetchLoader, Renderer, distort
+from gpurender.feed import Planned, profiles
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=needs_gpu)]
+
+
+def collator(tokenizer, ops=None, **options):
+    lomo = LoMo(ratio=0.5, distort=distort.presets.lomo() if ops is None else ops)
+    return Collator(tokenizer, profiles.qwen2_5_vl(), lomo=lomo, **options)
+
+
+def feed(tokenizer, records, device="cpu", *, workers=0, loader=DataLoader, depth=2, fixed_epoch=None, **options):
+    made = loader(records, batch_size=2, collate_fn=collator(tokenizer), num_workers=workers, **options)
+    return PrefetchLoader(made, device=device, depth=depth, fixed_epoch=fixed_epoch)
+
+
+def taken(batches):
+    return [{name: tensor.cpu() for name, tensor in batch.items()} for batch in batches]
+
+
+def same(one, other):
+    return len(one) == len(other) and all(
+        a.keys() == b.keys() and all(a[name].equal(b[name]) for name in a) for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_yields_what_the_planned_batches_become(tokenizer, records, device):
+    loader = feed(tokenizer, records, device)
+    batches = taken(loader)
+    plan, renderer = collator(tokenizer), Renderer()
+    expected = [plan(records[n : n + 2]).render(renderer) for n in range(0, 16, 2)]
+    assert len(loader) == len(batches) == 8
+    for batch, other in zip(batches, expected, strict=True):
+        assert batch.keys() == other.keys()
+        for name, tensor in batch.items():
+            # Backends may be a level apart.
+            torch.testing.assert_close(tensor, other[name], rtol=0, atol=0.016 if name == "pixel_values" else 0)
+    assert loader.report["read"] == 16
+    assert loader.report["images"] == sum(len(b.get("image_grid_thw", ())) for b in batches)
+    assert loader.waited > 0
+    assert (loader.dataset, loader.batch_size) == (records, 2)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_model_takes_them_and_learns(tokenizer, tiny, records, device):
+    for family, profile in (("qwen2_5_vl", profiles.qwen2_5_vl()), ("qwen3_vl", profiles.qwen3_vl())):
+        model = tiny.model(tokenizer, family).to(device)
+        loader = DataLoader(records[:4], batch_size=4, collate_fn=Collator(tokenizer, profile, lomo=LoMo(ratio=0.5)))
+        (batch,) = PrefetchLoader(loader, device=device)
+        assert "pixel_values" in batch
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+        losses = []
+        for _ in range(12):
+            loss = model(**batch).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0] * 0.7
+
+
+def test_each_pass_is_an_epoch_unless_it_is_fixed(tokenizer, records):
+    loader = feed(tokenizer, records)
+    first, second = taken(loader), taken(loader)
+    assert not same(first, second)
+    loader.set_epoch(0)
+    assert same(first, taken(loader))
+    assert same(second, taken(loader))
+    fixed = feed(tokenizer, records, fixed_epoch=1)
+    assert same(second, taken(fixed))
+    assert same(second, taken(fixed))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("device", DEVICES)
+def test_resumes_where_it_was(tokenizer, records, workers, depth, device):
+    loader = feed(tokenizer, records, device, workers=workers, depth=depth)
+    whole = [*taken(loader), *taken(loader)]
+    loader = feed(tokenizer, records, device, workers=workers, depth=depth)
+    seen, state = [], None
+    for passes in range(2):
+        for batch in loader:
+            seen.append(batch)
+            if len(seen) == 11:
+                state = loader.state_dict()
+                break
+        assert passes == 0 or state
+    assert state == {"epoch": 1, "batches": 3}
+    later = feed(tokenizer, records, device, workers=workers, depth=depth)
+    later.load_state_dict(state)
+    assert same(whole[11:], taken(later))
+    third = taken(later)
+    fresh = feed(tokenizer, records, device)
+    fresh.set_epoch(2)
+    assert same(third, taken(fresh))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resumes_with_a_stateful_loader(tokenizer, records, workers):
+    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason='needs torchdata: pip install -e ".[test]"')
+    options = {"workers": workers, "loader": stateful.StatefulDataLoader}
+    whole = taken(feed(tokenizer, records, **options))
+    loader = feed(tokenizer, records, **options)
+    for number, _ in enumerate(loader, 1):
+        if number == 3:
+            break
+    state = loader.state_dict()
+    later = feed(tokenizer, records, **options)
+    later.load_state_dict(state)
+    assert same(whole[3:], taken(later))
+
+
+def test_persistent_workers_see_the_epoch(tokenizer, records):
+    here = feed(tokenizer, records)
+    there = feed(tokenizer, records, workers=1, persistent_workers=True)
+    for _ in range(3):
+        assert same(taken(here), taken(there))
+
+
+def test_what_was_left_out_is_told(tokenizer, records, chat):
+    records[3] = {"id": "broken"}
+    records[6] = records[7] = {"id": "nothing"}
+    loader = feed(tokenizer, records)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        batches = taken(loader)
+    assert len(batches) == 7
+    assert loader.report["skipped"] == 3
+    assert [p.record for p in loader.problems] == ["broken", "nothing", "nothing"]
+    assert [str(w.message).partition(":")[0] for w in told] == [
+        "record broken was left out",
+        "record nothing was left out",
+        "record nothing was left out",
+    ]
+    state = feed(tokenizer, records)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        numbers = [state.state_dict()["batches"] for _ in state]
+    # A batch of which nothing is left counts for the position.
+    assert numbers == [1, 2, 3, 5, 6, 7, 8]
+
+
+class Deadly(IterableDataset):
+    """Kills the worker that reads its third record."""
+
+    def __init__(self, records):
+        self.records = records
+
+    def __iter__(self):
+        yield from self.records[:2]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies(tokenizer, records):
+    loader = feed(tokenizer, Deadly(records), workers=1)
+    with pytest.raises(
+        RuntimeError, match=r"a worker of the DataLoader died in epoch 0, behind batch 0 .*DataLoader worker"
+    ):
+        list(loader)
+
+
+def test_an_error_in_a_worker_names_the_record(tokenizer, records):
+    records[5] = {"id": "broken", "messages": 3}
+    made = DataLoader(records, batch_size=2, collate_fn=collator(tokenizer, on_error="raise"), num_workers=1)
+    with pytest.raises(ValueError, match="record broken: 'messages' is not a list"):
+        list(PrefetchLoader(made, device="cpu"))
+
+
+def test_a_full_device(tokenizer, records, monkeypatch):
+    def full(planned, renderer):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(Planned, "render", full)
+    with pytest.raises(torch.OutOfMemoryError, match="no memory on cpu to render batch 1 of epoch 0, of 2 records"):
+        list(feed(tokenizer, records))
+
+
+def test_a_collator_feeds_one_loader_at_a_time(tokenizer, records):
+    made = DataLoader(records, batch_size=8, collate_fn=collator(tokenizer))
+    one, other = PrefetchLoader(made, device="cpu"), PrefetchLoader(made, device="cpu")
+    begun = iter(one)
+    next(begun)
+    with pytest.raises(RuntimeError, match="this Collator is at work for another PrefetchLoader"):
+        next(iter(other))
+    begun.close()
+    assert len(taken(other)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "told"),
+    [
+        ({"depth": 0}, ValueError, "depth must be a positive integer, not 0"),
+        ({"device": "cuda:77"}, ValueError, "device 'cuda:77' is not there|CUDA"),
+        ({"backend": "fast"}, ValueError, "backend must be one of"),
+        ({"channels": 2}, ValueError, "channels must be 1 or 3"),
+    ],
+)
+def test_wrong_arguments(tokenizer, records, options, kind, told):
+    made = DataLoader(records, collate_fn=collator(tokenizer))
+    with pytest.raises(kind, match=told):
+        PrefetchLoader(made, **{"device": "cpu"} | options)
+
+
+def test_wrong_loaders_and_states(tokenizer, records):
+    with pytest.raises(
+        TypeError, match=r"loader must be a DataLoader with a gpurender Collator: .* is default_collate|function"
+    ):
+        PrefetchLoader(DataLoader(records), device="cpu")
+    with pytest.raises(ValueError, match="state must be of a PrefetchLoader"):
+        feed(tokenizer, records).load_state_dict({"position": 3})
+
+
+@needs_gpu
+def test_nothing_waits_for_the_device(tokenizer, records):
+    """Copies, compositing, distortion and patches: no synchronisation, with a growing atlas and pictures too."""
+    texts = ["Some words. And \U0001f600 more. " + chr(0x391 + n) * 5 + " last. End." for n in range(16)]
+    for record, text in zip(records, texts, strict=True):
+        record["messages"][0]["content"] += text
+    plan, renderer = collator(tokenizer), Renderer(device="cuda", channels=3)
+    batches = [plan(records[n : n + 4]).pin_memory() for n in range(0, 16, 4)]
+    batches[0].render(renderer)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for planned in batches:
+            planned.render(renderer)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@needs_gpu
+def test_workers_do_not_touch_the_gpu(tokenizer, records):
+    """CUDA is in use here, so a forked worker that touches it fails."""
+    torch.zeros(1, device="cuda")
+    loader = feed(tokenizer, records, "cuda", workers=2, multiprocessing_context="fork", pin_memory=True)
+    assert len(taken(loader)) == 8
+
+
+@needs_gpu
+def test_memory_is_not_used_again_too_early(tokenizer, records):
+    """A slow model's batch is whole when the model gets to it, though the loader is ahead."""
+    expected = taken(feed(tokenizer, records, "cuda"))
+    seen = []
+    for batch in feed(tokenizer, records, "cuda", depth=3):
+        torch.cuda._sleep(50_000_000)
+        seen.append({name: tensor.clone() for name, tensor in batch.items()})
+        del batch
+    assert same(expected, taken(seen))
