@@ -12,4 +12,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "README
 def test_example_runs(code):
     names = {}
     exec(code, names)
-    assert len(names["pages"]) == len(names.get("params", [0]))
+    if "loader" in names:
+        assert (names["batch"]["labels"] != -100).any()
+    else:
+        assert len(names["pages"]) == len(names.get("params", [0]))

@@ -154,13 +154,13 @@ class Planned:
         return inputs
 
     def _pixels(self, renderer: Renderer, on_device: Tensor) -> dict[str, Tensor]:
-        profile, is_page = self._profile, self._view("is_page")
+        profile, params, is_page = self._profile, self.params, self._view("is_page")
         rows = self._view("grids").prod(1)
         starts = np.cumsum(rows) - rows
-        canvases = profile.canvases(self.params.sizes_after())
+        canvases = profile.canvases(params.sizes_after())
         out = profile.new(int(rows.sum()), canvases, renderer.device)
         if is_page.any():
-            pages = transform(renderer(self.layout), self.params, backend=renderer.backend)
+            pages = transform(renderer(self.layout), params, backend=renderer.backend)
             profile.write(out, starts[is_page], pages, canvases, renderer.backend)
         own = self._tensor("own_rows", on_device)
         at = 0

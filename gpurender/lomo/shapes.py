@@ -181,7 +181,7 @@ def fit(record: Record, shape: ShapeName | None = None, field: str | None = None
         found = next((SHAPES[name] for name, key in keys.items() if key in record), None)
     if found is None:
         raise RecordError(
-            "no field is 'messages', 'conversations' or 'instruction'; to rewrite another field, name it with --field; "
+            "no field is 'messages', 'conversations' or 'instruction' (`gpurender lomo --field` rewrites any other); "
             f"fields: {_fields(record)}"
         )
     if isinstance(found, Chat):

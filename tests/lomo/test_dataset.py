@@ -358,7 +358,7 @@ def test_inputs_that_are_no_records_touch_nothing(tmp_path):
     cases = {
         b"": "input is empty",
         b"a,b\n1,2\n": "is no file of records",
-        b'{"tex": "x"}\n': r"no record .* among the first 1; record 1: .* name it with --field; fields: tex",
+        b'{"tex": "x"}\n': r"no record .* among the first 1; record 1: .*gpurender lomo --field.*; fields: tex",
         b"{broken\n": "among the first 1; record 1: not JSON",
         gzip.compress(good.read_bytes())[:-20]: "input is broken: Compressed file ended",
     }

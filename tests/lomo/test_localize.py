@@ -5,7 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gpurender import localize
-from gpurender.lomo.localize import POSITIONS
+from gpurender.lomo.localize import POSITIONS, Segment, halve
+from gpurender.typeset.breaks import grapheme_breaks
 from gpurender.typeset.maths import find_formulas
 
 PIECES = st.lists(
@@ -134,3 +135,39 @@ def test_real_prompts(prompts):
             segments = localize(text)
             assert "".join(s.text for s in segments) == text
             assert sum(s.is_span for s in segments) == 1
+
+
+@given(text=PIECES, start=st.integers(0, 9))
+@example(text="a" + "\u0301" * 40, start=0)
+@example(text="$x + y$", start=0)
+@example(text="  a b  ", start=3)
+def test_halves_rejoin_and_cut_neither_formula_nor_grapheme(text, start):
+    parts = halve(Segment(text, start, start + len(text), True))
+    if not parts:
+        # One formula, one cluster, or no ink on one of the sides.
+        return
+    assert "".join(part.text for part in parts) == text
+    assert [part.is_span for part in parts].count(True) == 2
+    at = start
+    for part in parts:
+        assert part.start == at < part.stop
+        assert not (part.is_span and part.text.isspace())
+        at = part.stop
+    cuts = {part.start - start for part in parts[1:]}
+    assert cuts <= {*grapheme_breaks(text).tolist()}
+    for begin, stop, _ in find_formulas(text):
+        assert not any(begin < cut < stop for cut in cuts)
+
+
+def test_halves_are_near_the_middle_at_the_best_place():
+    text = "One two three. Four five six. "
+    assert [part.text for part in halve(Segment(text, 7, 7 + len(text), True)) if part.is_span] == [
+        "One two three.",
+        "Four five six. ".rstrip(),
+    ]
+    assert halve(Segment("$x + y$", 0, 7, True)) == []
+    assert halve(Segment("a\u0301\u0302", 0, 3, True)) == []
+    assert [part.text for part in halve(Segment("ab $x + y + z$", 0, 14, True)) if part.is_span] == [
+        "ab",
+        "$x + y + z$",
+    ]

@@ -261,3 +261,35 @@ def test_with_images():
 def test_wrong_arguments_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         LoMo(**options)
+
+
+def test_spans_too_large_for_an_image_are_cut():
+    text = "This is a sentence of some words. " * 40
+    lomo = LoMo(ratio=1, position="full", distort=distort.presets.lomo(), seed=5)
+    whole = lomo([record(text)])
+
+    def fits(sizes):
+        return sizes.astype(int).prod(1) <= 60_000
+
+    done = lomo([record("Short one.") | {"id": "s"}, record(text)], fits=fits)
+    assert (done.params.sizes_after().astype(int).prod(1) <= 60_000).all()
+    assert rejoin(record(text), done.records[1]) == text
+    spans = done.records[1]["gpurender"]["spans"]
+    assert done.outcomes[1].cuts == len(spans) - 1 > 3
+    assert done.outcomes[0].cuts == 0
+    assert len(done.layout.glyph_ids) == len(whole.layout.glyph_ids) + len(lomo.typesetter("Short one.").glyph_ids)
+    # What becomes of a record does not depend on the others.
+    (alone,) = lomo([record(text)], fits=fits).records
+    assert alone["gpurender"]["spans"] == spans
+
+
+def test_what_fits_no_image_stays_text():
+    lomo = LoMo(ratio=1, position="full", typesetter=Typesetter(latex="ziamath", max_pixels=100_000))
+    formula = "A word. $$" + "x + " * 300 + "y$$"
+    done = lomo([record(formula), record("One word. " * 400) | {"id": "b"}], fits=lambda sizes: sizes[:, 1] < 800)
+    assert [outcome.status for outcome in done.outcomes] == ["kept", "rewritten"]
+    assert done.outcomes[0].kind == "oversize"
+    assert done.records[0]["messages"][0]["content"] == formula
+    # A page over the typesetter's own limit is cut too, where somebody tells what fits.
+    assert done.outcomes[1].cuts > 0
+    assert lomo([record("One word. " * 400)]).outcomes[0].kind == "oversize"
