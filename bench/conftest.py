@@ -107,6 +107,7 @@ def environment() -> dict[str, str]:
         "augraphy",
         "scikit-image",
         "torchvision",
+        "transformers",
     ):
         try:
             found[name] = version(name)

@@ -20,6 +20,7 @@ __all__ = [
     "Canvas",
     "Glyphs",
     "Images",
+    "Patches",
     "Pictures",
     "Rules",
     "Shades",
@@ -28,6 +29,7 @@ __all__ = [
     "choose_backend",
     "composite",
     "default_device",
+    "patchify",
     "shade",
     "warp",
 ]

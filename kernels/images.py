@@ -125,8 +125,8 @@ def warp(
     """
     maps, paper = look_all(warps, _DTYPES[Warps])
     images = _check(out, target, pixels, source)
-    _shape("Warps.maps", maps, (len(target.starts), 18))
-    _shape("Warps.paper", paper, (len(target.starts), target.channels))
+    check_shape("Warps.maps", maps, (len(target.starts), 18))
+    check_shape("Warps.paper", paper, (len(target.starts), target.channels))
     if not np.isfinite(maps).all():
         raise ValueError("Warps.maps must be finite")
     return _run("warp", backend, out, pixels, images, target.channels, (maps, paper))
@@ -138,10 +138,10 @@ def blur(
     """Convolve images, each with a kernel of its own. Arguments and errors as of :func:`warp`; sizes stay."""
     halves, offsets, weights, starts = look_all(blurs, _DTYPES[Blurs])
     images = _check(out, target, pixels, source, keep_sizes=True)
-    _shape("Blurs.halves", halves, (len(target.starts), halves.shape[-1]))
+    check_shape("Blurs.halves", halves, (len(target.starts), halves.shape[-1]))
     if not 0 < halves.shape[1] <= MAX_RADIUS + 1:
         raise ValueError(f"Blurs.halves must have 1 to {MAX_RADIUS + 1} columns, not {halves.shape[1]}")
-    _shape("Blurs.offsets", offsets, (len(weights), 2))
+    check_shape("Blurs.offsets", offsets, (len(weights), 2))
     _rise("Blurs.starts", starts, len(target.starts), len(weights))
     if not (np.isfinite(halves).all() and np.isfinite(weights).all()):
         raise ValueError("Blurs.halves and Blurs.weights must be finite")
@@ -156,12 +156,12 @@ def shade(
     """Cast a shadow over images and stain them. Arguments and errors as of :func:`warp`; sizes stay."""
     ramps, noise, blots, colors, starts = look_all(shades, _DTYPES[Shades])
     images = _check(out, target, pixels, source, keep_sizes=True)
-    _shape("Shades.ramps", ramps, (len(target.starts), 4))
-    _shape("Shades.noise", noise, (len(target.starts), 2))
+    check_shape("Shades.ramps", ramps, (len(target.starts), 4))
+    check_shape("Shades.noise", noise, (len(target.starts), 2))
     if (noise >> 32).any():
         raise ValueError("Shades.noise must lie in [0, 2**32)")
-    _shape("Shades.blots", blots, (len(blots), 4))
-    _shape("Shades.colors", colors, (len(blots), target.channels))
+    check_shape("Shades.blots", blots, (len(blots), 4))
+    check_shape("Shades.colors", colors, (len(blots), target.channels))
     _rise("Shades.starts", starts, len(target.starts), len(blots))
     radii = blots[:, 2]
     if not (np.isfinite(ramps).all() and np.isfinite(blots).all() and ((radii > 0) & (radii < 1e150)).all()):
@@ -172,9 +172,9 @@ def shade(
 def _check(out: Array, target: Images, pixels: Array, source: Images, *, keep_sizes: bool = False) -> list[Any]:
     """Sizes and starts of target and source; raise for what would make a backend read or write out of bounds."""
     for name, buffer in (("out", out), ("pixels", pixels)):
-        if not hasattr(buffer, "dtype") or _dtype(buffer) not in ("uint8", *FLOATING) or buffer.ndim != 1:
+        if not hasattr(buffer, "dtype") or dtype_of(buffer) not in ("uint8", *FLOATING) or buffer.ndim != 1:
             raise TypeError(f"{name} must be a flat array of uint8 or floating-point numbers, not {describe(buffer)}")
-    if _dtype(out) != _dtype(pixels):
+    if dtype_of(out) != dtype_of(pixels):
         raise TypeError(f"pixels must be of out's dtype, {out.dtype}, not {pixels.dtype}")
     if device_of(out) != device_of(pixels):
         raise ValueError(f"pixels must lie on out's device, {device_of(out)}, not on {device_of(pixels)}")
@@ -183,7 +183,7 @@ def _check(out: Array, target: Images, pixels: Array, source: Images, *, keep_si
         raise ValueError("out must be contiguous and writeable")
     if target.channels != source.channels or not isinstance(target.channels, int) or target.channels < 1:
         raise ValueError(f"target and source must have the same channels, not {target.channels} and {source.channels}")
-    arrays = [*_look_images("target", target, len(out)), *_look_images("source", source, len(pixels))]
+    arrays = [*look_images("target", target, len(out)), *look_images("source", source, len(pixels))]
     if len(arrays[0]) != len(arrays[2]):
         raise ValueError(f"target has {len(arrays[0])} images, source {len(arrays[2])}")
     if keep_sizes and not np.array_equal(arrays[0], arrays[2]):
@@ -191,13 +191,14 @@ def _check(out: Array, target: Images, pixels: Array, source: Images, *, keep_si
     return arrays
 
 
-def _look_images(name: str, images: Images, size: int) -> tuple[Any, Any]:
+def look_images(name: str, images: Images, size: int) -> tuple[Any, Any]:
+    """Sizes and starts of images in a buffer of a size; raise for any that would lie outside."""
     for field, array, dtype in (("sizes", images.sizes, _I32), ("starts", images.starts, _I64)):
         if not has_dtype(array, dtype):
             raise TypeError(f"{name}.{field} must be an array of {dtype}, not {describe(array)}")
     sizes, starts = look(images.sizes), look(images.starts)
-    _shape(f"{name}.sizes", sizes, (len(starts), 2))
-    _shape(f"{name}.starts", starts, (len(starts),))
+    check_shape(f"{name}.sizes", sizes, (len(starts), 2))
+    check_shape(f"{name}.starts", starts, (len(starts),))
     # Backends add tiles and margins to coordinates of 32 bits.
     if (sizes < 1).any() or (sizes > MAX_SIDE).any():
         raise ValueError(f"{name}.sizes must be 1 to {MAX_SIDE}")
@@ -208,17 +209,19 @@ def _look_images(name: str, images: Images, size: int) -> tuple[Any, Any]:
     return sizes, starts
 
 
-def _dtype(array: Array) -> str:
+def dtype_of(array: Array) -> str:
+    """Its dtype's name, the same in numpy and torch."""
     return str(array.dtype).removeprefix("torch.")
 
 
-def _shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+def check_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Raise, naming the array, where its shape is another."""
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {list(shape)}, not {list(array.shape)}")
 
 
 def _rise(name: str, starts: Any, images: int, items: int) -> None:
-    _shape(name, starts, (images + 1,))
+    check_shape(name, starts, (images + 1,))
     if starts[0] != 0 or starts[-1] != items or (np.diff(starts) < 0).any():
         raise ValueError(f"{name} must rise from 0 to {items}")
 
