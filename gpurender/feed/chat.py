@@ -39,7 +39,8 @@ class ChatTokenizer:
             raise ValueError(f"tokenizer {type(tokenizer).__name__} has no chat_template")
         special = {i: str(token) for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         self._tokenizer = tokenizer
-        self._special_ids = np.array(list(special), np.int32)
+        self._is_special = np.zeros(len(tokenizer), bool)
+        self._is_special[list(special)] = True
         if image_token not in special.values():
             raise ValueError(
                 f"the profile shows images as {image_token!r}, which is no special token of this tokenizer: they are "
@@ -73,7 +74,7 @@ class ChatTokenizer:
         ((ids, answers),) = self.encode([pieces])
         if (ids == self.image_id).sum() != 1:
             raise ValueError(f"the tokenizer's chat template does not show an image as {image_token!r}")
-        if not np.isin(ids[answers], self._special_ids).any():
+        if not self._is_special[ids[answers]].any():
             raise ValueError("the tokenizer's chat template does not end an answer by a special token")
         whole, parts = self._ids(["a\nb", "a\n", "b"])[0], self._ids(["a\n", "b"])
         if whole != parts[0] + parts[1]:
@@ -119,7 +120,7 @@ class ChatTokenizer:
             parts = [np.array(next(encoded), np.int32) for _ in pieces]
             answers = [np.zeros(len(part), bool) for part in parts]
             for part, answer in zip(parts[1:], answers[1:], strict=True):
-                ends = np.flatnonzero(np.isin(part, self._special_ids))
+                ends = np.flatnonzero(self._is_special[part])
                 answer[: ends[0] + 1 if len(ends) else len(part)] = True
             done.append((np.concatenate(parts), np.concatenate(answers)))
         return done
