@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,14 +13,14 @@ from typing import Any, Literal
 import numpy as np
 
 from gpurender.distort import Params, presets
-from gpurender.feed.chat import ROLES, ChatTokenizer
+from gpurender.feed.chat import ChatTokenizer
 from gpurender.feed.images import OwnImages
 from gpurender.feed.planned import Planned, Problem, layout_arrays
 from gpurender.feed.positions import rotary_positions
 from gpurender.feed.profile import Profile
+from gpurender.feed.records import record_chat, record_name
 from gpurender.lomo import LoMo
-from gpurender.lomo.records import MEDIA_FIELDS, Record, RecordError, holds_media, interleave, message_text
-from gpurender.lomo.shapes import Chat, fit
+from gpurender.lomo.records import Record, RecordError, interleave
 from gpurender.lomo.substitute import PROVENANCE
 from gpurender.typeset import Layout
 
@@ -148,9 +146,9 @@ class Collator:
         chats, names = [], []
         for record in records:
             chat: Record = {"messages": []}
-            name = _name(record)
+            name = record_name(record)
             with found.named(name):
-                chat = _chat(record)
+                chat = record_chat(record)
             chats.append(chat)
             names.append(name)
         usable = [n for n, chat in enumerate(chats) if chat["messages"]]
@@ -319,39 +317,3 @@ class _Found:
             raise RecordError(f"record {self._name}: {error}") from None
         self.problems.append(Problem(self._name, "skipped", str(error)))
         return True
-
-
-def _name(record: Any) -> str:
-    """A record's id, or else one made of its content."""
-    own = record.get("id") if isinstance(record, dict) else None
-    if own is not None:
-        return str(own)
-    text = json.dumps(record, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=8).hexdigest()
-
-
-def _chat(record: Any) -> Record:
-    """A record of any shape as chat messages in the order in which they are said."""
-    if not isinstance(record, dict):
-        raise RecordError(f"a record must be a dict, not {type(record).__name__}")
-    shape = fit(record)
-    messages = shape.messages(record)
-    if isinstance(shape, Chat):
-        # What else a turn has (`tool_calls`, `name`) is for the template.
-        extra = [
-            {k: v for k, v in turn.items() if k not in (shape.role, shape.content)} for turn in record[shape.field]
-        ]
-        messages = [rest | message for rest, message in zip(extra, messages, strict=True)]
-    else:
-        system = [m for m in messages if m["role"] == "system"]
-        messages = system + [m for m in messages if m["role"] != "system"]
-    for i, message in enumerate(messages):
-        if message["role"] not in (*ROLES, "history"):
-            raise RecordError(f"messages[{i}] has the unknown role {message['role']!r}; roles are {', '.join(ROLES)}")
-    if isinstance(record.get("system"), str) and record["system"] and messages[0]["role"] != "system":
-        messages.insert(0, {"role": "system", "content": record["system"]})
-    chat = {name: record[name] for name in ("id", "tools", *MEDIA_FIELDS, PROVENANCE) if name in record}
-    chat["messages"] = messages
-    if not holds_media(chat) and not any(message_text(m).strip() for m in messages if m["role"] == "user"):
-        raise RecordError("no turn of the user's holds text")
-    return chat
