@@ -53,26 +53,27 @@ def patchify_kernel(
     # In whole vectors, so that the compiler knows where stores are aligned.
     lines = HEIGHT if WIDTH else patch_height
     columns = WIDTH if WIDTH else groups * VECTOR
-    plane = lines * columns
-    stride = tl.full([], 3 * TEMPORAL, tl.int64) * plane
+    plane = tl.full([], 1, tl.int64) * (lines * columns)
+    stride = 3 * TEMPORAL * plane
     out += tl.load(row + 3) * stride
 
     across = 1 if WIDTH else (columns + LANES - 1) // LANES
     pieces = 1 if WIDTH else (lines + ROWS - 1) // ROWS * across
     last = (count + ROWS - 1) // ROWS if WIDTH else count * pieces
     for step in range(first, tl.minimum(first + steps, last)):
-        down, lane = tl.arange(0, ROWS)[:, None], tl.arange(0, LANES)[None, :]
+        # Flat: of two dimensions, Triton 3.3 and 3.5 lay out loads unlike stores, and turn them in shared memory.
+        down, lane = tl.arange(0, ROWS * LANES) // LANES, tl.arange(0, ROWS * LANES) % LANES
         if WIDTH:
-            n = step * ROWS + down  # [ROWS, 1]
-            y, x = lane // WIDTH, lane % WIDTH  # [1, LANES]
+            n = step * ROWS + down
+            y, x = lane // WIDTH, lane % WIDTH
             offset = lane
-            mask = (n < count) & (lane < plane)
+            mask = (n < count) & (lane < HEIGHT * WIDTH)
         else:
             n, piece = step // pieces, step % pieces
             y, x = piece // across * ROWS + down, piece % across * LANES + lane
             offset = y * columns + x
             mask = (y < lines) & (x < columns)
-        there = out + n * stride + offset  # [ROWS, LANES]
+        there = out + n * stride + offset  # [ROWS * LANES]
         block, place = n // (MERGE * MERGE), n % (MERGE * MERGE)
         y += (block // blocks_across * MERGE + place // MERGE) * lines
         x += (block % blocks_across * MERGE + place % MERGE) * columns
@@ -84,9 +85,9 @@ def patchify_kernel(
                 level = tl.load(here, mask=on_image, other=paper).to(tl.int32)
                 here += height.to(tl.int64) * width
             value = tl.load(levels + (256 * color + level))
-            for _ in range(TEMPORAL):
-                tl.store(there, value, mask=mask)
-                there += plane
+            # From `there` anew each time, since an address handed on from frame to frame would be turned likewise.
+            for frame in range(TEMPORAL):
+                tl.store(there + (color * TEMPORAL + frame) * plane, value, mask=mask)
 
 
 def settings(

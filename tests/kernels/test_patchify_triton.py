@@ -73,6 +73,8 @@ def test_triton_compiles_ahead_of_time_without_spills():
         assert 0 < counts["REG"] < 128, counts
         # A spilled register lives on the stack, which is local memory.
         assert counts["STACK"] == counts["LOCAL"] == 0, counts
+        # Nothing is handed from lane to lane.
+        assert counts["SHARED"] == 0, counts
         # Stores of 16 bytes, but where a frame of 14 x 14 px ends with half of one.
         assert (counts["ptx"] > 0) == ((counts["patch"], counts["bits"]) != ("14", 16)), counts
 
