@@ -119,9 +119,12 @@ class Collator:
         Raises:
             RecordError: A record cannot be used, and `on_error="raise"`; it is named.
             MissingGlyphError: The typesetter has `on_missing="error"`, and a character has no glyph.
+            TypeError: `records` is one record.
         """
         from torch.utils.data import get_worker_info
 
+        if isinstance(records, dict):
+            raise TypeError("records must be a sequence of records, not a record: give the DataLoader a batch_size")
         if get_worker_info() is not None:
             # Workers are the parallelism; the tokenizer's threads would warn after a fork, and only get in the way.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

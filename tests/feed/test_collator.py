@@ -379,7 +379,9 @@ def test_collators_pickle(tokenizer, records):
         ({"profile": profiles.dense()}, ValueError, "'<image>', which is no special token of this tokenizer"),
     ],
 )
-def test_wrong_arguments(tokenizer, options, kind, told):
+def test_wrong_arguments(tokenizer, options, kind, told, chat):
+    with pytest.raises(TypeError, match="give the DataLoader a batch_size"):
+        make(tokenizer)(chat(1))
     with pytest.raises(kind, match=told):
         Collator(tokenizer, **{"profile": profiles.qwen2_5_vl()} | options)
 
