@@ -1,12 +1,13 @@
-"""What each process of the benchmark with two processes does; in a module that a spawned process can import."""
+"""What the processes of benchmarks with more than one do; in a module that a spawned process can import."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from gpurender import Renderer, Typesetter
+from gpurender import LoMo, Renderer, Typesetter
 
-__all__ = ["render_part", "start"]
+__all__ = ["Paint", "render_part", "start"]
 
 BATCH = 64
 _parts: list[list[str]] = []
@@ -30,3 +31,19 @@ def render_part(k: int) -> int:
     for i in range(0, len(texts), BATCH):
         size += int(_renderer(_typesetter(texts[i : i + BATCH])).offsets[-1])
     return size
+
+
+class Paint:
+    """A `collate_fn` of a DataLoader: records to distorted pixels, which stay where they are; returns how many images.
+
+    Args:
+        lomo: What is rewritten, and how.
+    """
+
+    def __init__(self, lomo: LoMo) -> None:
+        self.lomo = lomo
+        self._renderer: Renderer | None = None
+
+    def __call__(self, records: list[dict[str, Any]]) -> int:
+        self._renderer = self._renderer or Renderer()
+        return len(self.lomo(records).render(self._renderer))

@@ -10,7 +10,7 @@ checkpoint's knowledge: they are for examples and tests, on a CPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -94,8 +94,17 @@ def tokenizer(texts: Iterable[str], *, vocabulary: int = 2000) -> PreTrainedToke
     )
 
 
+def texts(value: Any) -> Iterator[str]:
+    """All strings in a record of any shape, to train a tokenizer on."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts(part)
+
+
 def model(tokenizer: Any, family: str = "qwen2_5_vl", *, seed: int = 0) -> Any:
-    """A model of a family for conditional generation, of some 700,000 random weights, the same for a seed.
+    """A model of a family for conditional generation, of some 900,000 random weights, the same for a seed.
 
     Args:
         tokenizer: Its special tokens are the model's.
