@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -31,9 +32,7 @@ def tiny() -> Any:
     """The examples' module of that name."""
     pytest.importorskip("transformers", reason="needs transformers: pip install transformers")
     sys.path.insert(0, str(ROOT / "examples"))
-    import tiny
-
-    return tiny
+    return import_module("tiny")
 
 
 @pytest.fixture(scope="session")
@@ -168,7 +167,7 @@ def compare(ours: Collator, peer: UsualCollator, records: list[Record]) -> tuple
             answers.append(batch["labels"][batch["labels"] >= 0].tolist())
         found.append((images, answers))
     assert found[0] == found[1], "the two paths do not learn from the same"
-    return found[0][0], *tokens
+    return found[0][0], tokens[0], tokens[1]
 
 
 def _cuda() -> Any:

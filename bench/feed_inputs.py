@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ def as_records(prompts: list[str], count: int, turn: int = 0) -> list[Record]:
     records = []
     for n in range(count):
         prompt, times = prompts[n % len(prompts)], n // len(prompts) + turn
-        text = re.sub(r"\d", lambda digit, times=times: str((int(digit[0]) + times) % 10), prompt)
+        digits = str.maketrans({str(d): str((d + times) % 10) for d in range(10)})
+        text = prompt.translate(digits)
         messages = [{"role": "user", "content": text}, {"role": "assistant", "content": f"The answer is {n}."}]
         records.append({"id": f"{turn}-{n}", "messages": messages})
     return records
@@ -76,8 +76,9 @@ class Timed:
 def make_loader(collator: Any, records: list[Record], workers: int, batch: int = BATCH, device: str = "cpu") -> Any:
     from torch.utils.data import DataLoader
 
-    loader = DataLoader(
-        records,
+    source: Any = records
+    loader: Any = DataLoader(
+        source,
         batch_size=batch,
         collate_fn=collator,
         num_workers=workers,

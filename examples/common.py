@@ -22,8 +22,7 @@ DATA = Path(__file__).with_name("arithmetic.jsonl")
 PROFILES = {
     "qwen2_5_vl": profiles.qwen2_5_vl,
     "qwen3_vl": profiles.qwen3_vl,
-    # Its images are those of Qwen3-VL.
-    "qwen3_5": profiles.qwen3_vl,
+    "qwen3_5": profiles.qwen3_5,
 }
 
 

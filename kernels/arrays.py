@@ -31,15 +31,14 @@ def to_tensor(array: Array) -> Tensor:
 
 
 def copy_to(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """A CPU's tensor on the device, contiguous, without waiting: by pinned memory, which nobody writes to again."""
+    """A CPU's tensor on the device, contiguous, without waiting: by pinned memory of our own, which nobody refills."""
     import torch
 
     device = torch.device(device)
     if device.type != "cuda":
         return tensor.contiguous().to(device)
-    if not tensor.is_pinned():
-        tensor = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True).copy_(tensor)
-    return tensor.to(device, non_blocking=True)
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
+    return pinned.copy_(tensor).to(device, non_blocking=True)
 
 
 def look_all(group: Any, dtypes: Sequence[np.dtype[Any]]) -> list[Any]:

@@ -21,15 +21,19 @@ from gpurender.feed.profile import Profile
 from gpurender.feed.records import record_chat, record_name
 from gpurender.lomo import LoMo
 from gpurender.lomo.records import Record, RecordError, interleave
-from gpurender.lomo.substitute import PROVENANCE
-from gpurender.typeset import Layout
+from gpurender.lomo.substitute import PROVENANCE, Outcome
+from gpurender.typeset import Layout, MissingGlyphError
 
 __all__ = ["Collator"]
 
 OnError = Literal["skip", "raise"]
 
+LONGEST = 500  # characters of a reason
+# Errors that are not of the record in whose work they show.
+OUTSIDE = (MissingGlyphError, ImportError, MemoryError)
 
-@dataclass
+
+@dataclass(eq=False)
 class _Row:
     """A record on its way: what a batch holds of it."""
 
@@ -37,6 +41,7 @@ class _Row:
     messages: list[Record]  # for the chat template
     counts: Counter[str]
     tools: Any = None
+    kept_for: str = ""  # why it stays text, if that is a problem
     pages: list[int] = field(default_factory=list)  # of the layout
     own: tuple[np.ndarray, np.ndarray] | None = None  # pixel_values and image_grid_thw
     ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # [L]
@@ -86,7 +91,7 @@ class Collator:
 
         if not isinstance(profile, Profile):
             raise TypeError(f"profile must be one of gpurender.feed.profiles, not {type(profile).__name__}")
-        if max_length is not None and (not isinstance(max_length, int) or max_length < 1):
+        if max_length is not None and (type(max_length) is not int or max_length < 1):
             raise ValueError(f"max_length must be a positive integer, not {max_length!r}")
         if on_error not in ("skip", "raise"):
             raise ValueError(f"on_error must be skip or raise, not {on_error!r}")
@@ -100,6 +105,17 @@ class Collator:
         self._images = OwnImages(profile, Path(image_folder), image_processor)
         # Shared, so that workers that live on see a new epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # A worker's shares the epoch with the one that it was started from; any other copy has its own.
+        if not self._epoch.is_shared():
+            self._epoch = self._epoch.clone().share_memory_()
+
+    def __copy__(self) -> Collator:
+        done = object.__new__(Collator)
+        done.__setstate__(self.__dict__ | {"_epoch": self._epoch.clone()})
+        return done
 
     @property
     def epoch(self) -> int:
@@ -120,6 +136,7 @@ class Collator:
             RecordError: A record cannot be used, and `on_error="raise"`; it is named.
             MissingGlyphError: The typesetter has `on_missing="error"`, and a character has no glyph.
             TypeError: `records` is one record.
+            ValueError: Records are to share a row, and the family's layers would mix them.
         """
         from torch.utils.data import get_worker_info
 
@@ -128,12 +145,28 @@ class Collator:
         if get_worker_info() is not None:
             # Workers are the parallelism; the tokenizer's threads would warn after a fork, and only get in the way.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        packs = [list(item) if isinstance(item, (list, tuple)) else [item] for item in records]
-        rows, layout, params, problems = self._plan([record for pack in packs for record in pack])
-        rest = iter(rows)
-        packed = [[row for _ in pack if (row := next(rest)) is not None] for pack in packs]
         is_packed = any(isinstance(item, (list, tuple)) for item in records)
-        return self._pack([pack for pack in packed if pack], is_packed, len(rows), layout, params, problems)
+        if is_packed and not self.profile.packs:
+            raise ValueError("records cannot share a row: this family has layers that see all of it")
+        packs = [list(item) if isinstance(item, (list, tuple)) else [item] for item in records]
+        rows, layout, params, found = self._plan([record for pack in packs for record in pack])
+        rest, kept = iter(rows), []
+        for pack in packs:
+            kept.append([row for row in itertools.islice(rest, len(pack)) if row is not None])
+            if is_packed:
+                self._fit(kept[-1], found)
+        return self._pack([pack for pack in kept if pack], is_packed, len(rows), layout, params, found.problems)
+
+    def _fit(self, pack: list[_Row], found: _Found) -> None:
+        """Leave out what a row has no room for."""
+        used = 0
+        for row in list(pack):
+            used += len(row.ids)
+            with found.named(row.id):
+                if used > self.max_length:
+                    pack.remove(row)
+                    used -= len(row.ids)
+                    raise RecordError(f"its row has no room for {len(row.ids)} more of max_length={self.max_length}")
 
     def plan(self, records: Sequence[Any]) -> list[int]:
         """How many tokens each record will be, as it will stand in a batch of this epoch: 0 for one that is left out.
@@ -143,56 +176,42 @@ class Collator:
         rows = self._plan(records)[0]
         return [0 if row is None else len(row.ids) for row in rows]
 
-    def _plan(self, records: Sequence[Any]) -> tuple[list[_Row | None], Layout, Params, list[Problem]]:
+    def _plan(self, records: Sequence[Any]) -> tuple[list[_Row | None], Layout, Params, _Found]:
         """A row for each record, None for one that is left out; the layout and params of their pages; problems."""
-        found = _Found(self.on_error, len(records))
-        chats, names = [], []
-        for record in records:
-            chat: Record = {"messages": []}
-            name = record_name(record)
-            with found.named(name):
-                chat = record_chat(record)
-            chats.append(chat)
-            names.append(name)
-        usable = [n for n, chat in enumerate(chats) if chat["messages"]]
-        done = self.lomo(
-            [chats[n] for n in usable],
-            epoch=self.epoch,
-            ids=[names[n] for n in usable],
-            fits=self.profile.fits,
-        )
+        found = _Found(self.on_error)
+        chats: dict[int, Record] = {}
+        for n, record in enumerate(records):
+            with found.named(record_name(record)):
+                chats[n] = record_chat(record)
+        done = self.lomo(list(chats.values()), epoch=self.epoch, fits=self.profile.fits)
         params = done.params
         if params is None:
             nothing = np.zeros(len(done.layout) + 1, np.int64)
             params = Params(nothing[:0], np.empty((0, 8)), nothing, done.layout.sizes)
         rows: list[_Row | None] = [None] * len(records)
-        for n, record, outcome in zip(usable, done.records, done.outcomes, strict=True):
-            counts = Counter({outcome.status: 1, "cuts": outcome.cuts})
-            with found.named(names[n]):
+        for n, record, outcome in zip(chats, done.records, done.outcomes, strict=True):
+            with found.named(chats[n]["id"]):
                 if outcome.status == "failed":
                     raise RecordError(outcome.reason)
-                if outcome.is_problem:
-                    found.problems.append(Problem(names[n], "kept", outcome.reason))
-                rows[n] = self._row(names[n], record, outcome.status == "rewritten", counts)
+                rows[n] = self._row(record, outcome)
         self._tokenize(rows, self.profile.count_tokens(params.sizes_after()), found)
-        return rows, done.layout, params, found.problems
+        return rows, done.layout, params, found
 
-    def _row(self, name: str, record: Record, rewritten: bool, counts: Counter[str]) -> _Row:
-        row = _Row(name, [], counts, record.get("tools"))
+    def _row(self, record: Record, outcome: Outcome) -> _Row:
+        counts = Counter({outcome.status: 1, "cuts": outcome.cuts})
+        rewritten = outcome.status == "rewritten"
+        tools, counts["apart"] = self._chat.set_apart(record.get("tools"))
+        row = _Row(record["id"], [], counts, tools if isinstance(tools, list) else None)
+        row.kept_for = outcome.reason if outcome.is_problem else ""
         past = itertools.cycle(("user", "assistant"))
         # A rewritten record's images are numbers of pages.
         contents, images = interleave(record, (lambda page: page) if rewritten else self._images.open)
         for message, parts in zip(record["messages"], contents, strict=True):
-            shown: list[Record] = []
-            for part in parts:
-                if part["type"] == "image":
-                    shown.append({"type": "image"})
-                    continue
-                text, apart = self._chat.set_apart(part["text"])
-                counts["apart"] += apart
-                shown.append({"type": "text", "text": text})
+            shown = [{"type": "image"} if part["type"] == "image" else part for part in parts]
             role = next(past) if message["role"] == "history" else message["role"]
-            row.messages.append(message | {"role": role, "content": shown})
+            turn, apart = self._chat.set_apart(message | {"role": role, "content": shown})
+            counts["apart"] += apart
+            row.messages.append(turn)
         if rewritten:
             row.pages = images
             for span in record[PROVENANCE]["spans"]:
@@ -218,8 +237,6 @@ class Collator:
             assert row is not None
             rows[n] = None
             with found.named(row.id):
-                if not answers.any():
-                    raise RecordError("no turn is the assistant's, so there is nothing to learn")
                 tokens = page_tokens[row.pages]
                 if row.own is not None:
                     tokens = row.own[1].prod(1) // self.profile.merge**2
@@ -232,6 +249,8 @@ class Collator:
                 if len(row.ids) > self.max_length:
                     raise RecordError(f"it has {len(row.ids)} tokens, more than max_length={self.max_length}")
                 row.counts["tokens"], row.counts["image_tokens"] = len(row.ids), int(tokens.sum())
+                if row.kept_for:
+                    found.add(row.id, "kept", row.kept_for)
                 rows[n] = row
 
     def _pack(
@@ -300,13 +319,17 @@ def _padded(rows: list[np.ndarray], fill: np.generic) -> np.ndarray:
 class _Found:
     """Problems of a batch's records: raised, or noted and passed over."""
 
-    def __init__(self, on_error: str, records: int) -> None:
+    def __init__(self, on_error: str) -> None:
         self.on_error = on_error
         self.problems: list[Problem] = []
         self._name = ""
 
+    def add(self, name: str, status: str, reason: str) -> None:
+        """Note a problem; a reason that repeats what a record holds may be long."""
+        self.problems.append(Problem(name, status, reason if len(reason) < LONGEST else reason[:LONGEST] + ".."))
+
     def named(self, name: str) -> _Found:
-        """A context in which a RecordError is of this record."""
+        """A context whose errors are of this record."""
         self._name = name
         return self
 
@@ -314,9 +337,10 @@ class _Found:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool:
-        if not isinstance(error, RecordError):
+        if not isinstance(error, Exception) or isinstance(error, OUTSIDE):
             return False
+        reason = str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
         if self.on_error == "raise":
-            raise RecordError(f"record {self._name}: {error}") from None
-        self.problems.append(Problem(self._name, "skipped", str(error)))
+            raise RecordError(f"record {self._name}: {reason}") from error
+        self.add(self._name, "skipped", reason)
         return True

@@ -23,6 +23,7 @@ class Dense(Profile):
         size: Height and width of the canvas in px; None for the smallest that holds the batch.
         multiple: Of which sides are to be multiples, in px.
         tokens: How many tokens an image is.
+        max_pixels: Of a page; the canvas of a batch may have more.
     """
 
     size: tuple[int, int] | None

@@ -14,6 +14,9 @@ from gpurender.lomo.records import RecordError
 
 __all__ = ["OwnImages"]
 
+# Those that Pillow reads by itself: for others it runs programs on what a record holds.
+FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+
 
 class OwnImages:
     """Opens records' images, and runs an image processor of `transformers` on them.
@@ -22,15 +25,23 @@ class OwnImages:
         profile: What the model takes.
         folder: Where paths start from.
         processor: An image processor; by default transformers' for the Qwen2-VL family, with the profile's numbers.
+
+    Raises:
+        ValueError: The processor has other patches than the profile.
     """
 
     def __init__(self, profile: Profile, folder: Path, processor: Any = None) -> None:
         self._profile = profile
         self._folder = folder
         self._processor = processor
+        numbers = {"patch_size": "patch", "merge_size": "merge", "temporal_patch_size": "temporal"}
+        for theirs, ours in numbers.items() if processor is not None else ():
+            found, wanted = getattr(processor, theirs, None), getattr(profile, ours, None)
+            if found != wanted:
+                raise ValueError(f"image_processor has {theirs}={found}, where the profile has {wanted}")
 
     def open(self, source: Any) -> Any:
-        """An image as a PIL image, RGB.
+        """An image as a PIL image, RGB, upright.
 
         Args:
             source: A path, bytes of a file, a PIL image, or a dict with `bytes` or `path`, as in `datasets`.
@@ -38,7 +49,7 @@ class OwnImages:
         Raises:
             RecordError: It cannot be opened, or the profile takes no images but rendered ones.
         """
-        from PIL import Image
+        from PIL import Image, ImageOps
 
         if not isinstance(self._profile, Patched):
             raise RecordError("it holds images of its own, which profile 'dense' does not take")
@@ -52,30 +63,36 @@ class OwnImages:
             source = io.BytesIO(source)
         elif not isinstance(source, Image.Image):
             raise RecordError(f"an image must be a path, a file's bytes or a PIL image, not {type(source).__name__}")
+        Image.init()
+        formats = [name for name in FORMATS if name in Image.OPEN]
         try:
-            image = source if isinstance(source, Image.Image) else Image.open(source)
-            return image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            image = source if isinstance(source, Image.Image) else Image.open(source, formats=formats)
+            return ImageOps.exif_transpose(image).convert("RGB")
+        except Exception as error:  # of any decoder
             raise RecordError(f"an image cannot be opened: {error}") from None
 
     def patches(self, images: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """`pixel_values` [R, D] float32 and `image_grid_thw` [n, 3] int64 of a record's images.
+        """Rows of `pixel_values` and `image_grid_thw` [n, 3] int64 of a record's images.
+
+        Returns:
+            A row holds a patch once, whatever the frames: the bytes of [3, patch, patch] in the profile's dtype.
 
         Raises:
             RecordError: The processor refuses one, or makes something else of it.
+            ImportError: transformers is needed, and is not there.
         """
+        import torch
+
+        processor, profile = self._loaded(), self._profile
+        _, width = profile.shape(0, np.empty((0, 2), np.int64))
         try:
-            found = self._loaded()(images=images, return_tensors="np")
-            rows, grids = np.asarray(found["pixel_values"], np.float32), np.asarray(found["image_grid_thw"], np.int64)
-        except (ValueError, TypeError, KeyError) as error:
+            found = processor(images=images, return_tensors="pt")
+            values, grids = found["pixel_values"], np.asarray(found["image_grid_thw"], np.int64)
+            frames = values.reshape(int(grids.prod(1).sum()), 3, -1, width // (3 * getattr(profile, "temporal", 1)))
+        except Exception as error:  # of any processor
             raise RecordError(f"the image processor refuses an image: {error}") from None
-        _, width = self._profile.shape(0, grids)
-        if rows.shape != (grids.prod(1).sum(), width):
-            raise ValueError(
-                f"image_processor makes rows of {rows.shape[-1]} numbers, where the profile has {width}: "
-                "they are not of one model family"
-            )
-        return rows, grids
+        rows = frames[:, :, 0].to(getattr(torch, profile.dtype)).contiguous().flatten(1)
+        return rows.view(torch.uint8).numpy(), grids
 
     def _loaded(self) -> Any:
         if self._processor is None:

@@ -76,9 +76,9 @@ class Planned:
 
         The others are `input_ids` [B, L] int32, padded; `lengths` [B] int32; `answers` [B, L] bool; `grids` [I, 3]
         int64, `image_grid_thw` of all images in reading order; `is_page` [I] bool, whether each is a page or came with
-        its record; `own_rows` [R, D] float32, `pixel_values` of the latter. If records are packed there is `positions`
-        int32: [4, B, L], each token's place in its record, and in time, height and width; [B, L] for models of one
-        axis.
+        its record; `own_rows` [R, bytes] uint8, patches of the latter, of one frame, in the profile's dtype. If
+        records are packed there is `positions` int32: [4, B, L], each token's place in its record, and in time, height
+        and width; [B, L] for models of one axis.
         """
         import torch
 
@@ -116,7 +116,8 @@ class Planned:
     @property
     def layout(self) -> Layout:
         """The pages, without word boxes."""
-        arrays: dict[str, Any] = {name: self._view(f"layout.{name}") for name in LAYOUT}
+        # Copies: a view of pinned memory would be copied to a device behind the back of whoever frees it.
+        arrays: dict[str, Any] = {name: self._view(f"layout.{name}").copy() for name in LAYOUT}
         return Layout(**arrays, fonts=self._fonts)
 
     @property
@@ -136,7 +137,10 @@ class Planned:
         """
         import torch
 
-        on_device = copy_to(self.data[: self._device_bytes], renderer.device)
+        fixed = self.data[: self._device_bytes]
+        # Pinned memory is torch's own here, which it does not use again before the copy is done.
+        pinned = fixed.is_pinned()
+        on_device = fixed.to(renderer.device, non_blocking=True) if pinned else copy_to(fixed, renderer.device)
         ids = self._tensor("input_ids", on_device).long()
         inputs: dict[str, Any] = {
             "input_ids": ids,
@@ -162,12 +166,16 @@ class Planned:
         if is_page.any():
             pages = transform(renderer(self.layout), params, backend=renderer.backend)
             profile.write(out, starts[is_page], pages, canvases, renderer.backend)
-        own = self._tensor("own_rows", on_device)
-        at = 0
-        for start, count in zip(starts[~is_page].tolist(), rows[~is_page].tolist(), strict=True):
-            out[start : start + count] = own[at : at + count].to(out.dtype)
-            at += count
-        return profile.inputs(out, self._tensor("grids", on_device))
+        if not is_page.all():
+            own = self._tensor("own_rows", on_device).view(out.dtype)  # [R, 3 * patch * patch]
+            own = own.view(len(own), 3, 1, -1)
+            at = 0
+            for start, count in zip(starts[~is_page].tolist(), rows[~is_page].tolist(), strict=True):
+                # Every frame of a still is the same.
+                out[start : start + count].view(count, 3, -1, own.shape[3])[:] = own[at : at + count]
+                at += count
+        # Not a part of what was copied, most of which is done with.
+        return profile.inputs(out, self._tensor("grids", on_device).clone())
 
     def _view(self, name: str) -> np.ndarray:
         """An array, in the buffer."""

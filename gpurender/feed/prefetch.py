@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -23,8 +22,8 @@ __all__ = ["PrefetchLoader"]
 WARNINGS = 10  # records that a loader warns of by name; all are in `problems`
 PROBLEMS = 1000  # records that a loader remembers
 
-# Which loader a collator works for just now: its epoch is one for all its workers.
-_working: WeakKeyDictionary[Collator, PrefetchLoader] = WeakKeyDictionary()
+# The pass that a collator works for just now, by its loader and number: the epoch is one for all its workers.
+_working: WeakKeyDictionary[Collator, tuple[int, int]] = WeakKeyDictionary()
 
 
 class _Ready(NamedTuple):
@@ -48,7 +47,8 @@ class PrefetchLoader:
     Args:
         loader: Of planned batches; a torchdata `StatefulDataLoader` resumes without reading what was read.
         device: Where the model is: `"cuda"`, `"cuda:1"`, `"cpu"`, or a torch device.
-        depth: How many batches are prepared ahead on a GPU; each costs the memory of its pixels.
+        depth: How many batches are prepared ahead on a GPU; each costs the memory of its pixels. One is painted when
+            the model has begun with the batch `depth` before it.
         channels: 1 to render gray, 3 for colours (of emoji, tables, stains). Models get three colours in either case.
         fixed_epoch: Draw every pass as this epoch, for validation.
         backend: See `gpurender.kernels`.
@@ -80,8 +80,10 @@ class PrefetchLoader:
                 "loader must be a DataLoader with a gpurender Collator: DataLoader(records, collate_fn=Collator(..)); "
                 f"its collate_fn is {type(collator).__name__}"
             )
-        if not isinstance(depth, int) or depth < 1:
+        if type(depth) is not int or depth < 1:
             raise ValueError(f"depth must be a positive integer, not {depth!r}")
+        if fixed_epoch is not None and type(fixed_epoch) is not int:
+            raise TypeError(f"fixed_epoch must be an integer, not {fixed_epoch!r}")
         device = torch.device(device)
         if device.type == "cuda" and device.index is None and torch.cuda.is_available():
             device = torch.device("cuda", torch.cuda.current_device())
@@ -94,10 +96,12 @@ class PrefetchLoader:
         self.waited = 0.0
         self._collator = collator
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._handed: torch.cuda.Event | None = None
         self._warned = 0
         self._epoch = 0
         self._state: dict[str, Any] = {"epoch": 0, "batches": 0}
         self._resume: dict[str, Any] | None = None
+        self._passes = 0
 
     def __len__(self) -> int:
         """How many batches a pass has."""
@@ -117,37 +121,65 @@ class PrefetchLoader:
         """Make the next pass this epoch, and those that follow it count on from there."""
         if self._resume is None or self._resume["epoch"] != epoch:
             self._epoch, self._resume = epoch, None
+            self._state = {"epoch": epoch, "batches": 0}
 
     def state_dict(self) -> dict[str, Any]:
         """The position behind the batch that was yielded last: epoch, batches, and the loader's own state if it has."""
         return dict(self._state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind that position in the next pass.
+        """Go on behind that position in the next pass; from the end of an epoch, with the next one.
 
         A loader without a state of its own has to give the batches in the same order as then; those before the position
         are planned and passed over.
+
+        Raises:
+            ValueError: It is no state of a PrefetchLoader, or one with a `StatefulDataLoader` where this has another.
         """
-        if not {"epoch", "batches"} <= state.keys():
-            raise ValueError(f"state must be of a PrefetchLoader, with epoch and batches, not {sorted(state)}")
-        self._resume, self._state = dict(state), dict(state)
+        numbers = [state.get(name) for name in ("epoch", "batches")]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError(f"state must be of a PrefetchLoader, with epoch and batches, not {state!r}")
+        if "loader" in state and not hasattr(self.loader, "load_state_dict"):
+            raise ValueError(f"state holds the state of a loader, which a {type(self.loader).__name__} cannot take")
+        state = dict(state)
+        try:
+            if state["batches"] >= len(self.loader):
+                state = {"epoch": state["epoch"] + 1, "batches": 0}
+        except TypeError:
+            # A stream has no length; its end is found by reading.
+            pass
+        self._resume, self._state = state, dict(state)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """A pass over the data."""
+        """A pass over the data. An earlier one over the same loader ends with it."""
         owner = _working.get(self._collator)
-        if owner is not None and owner is not self:
-            raise RuntimeError("this Collator is at work for another PrefetchLoader: give each loader one of its own")
-        _working[self._collator] = self
+        if owner is not None and owner[0] != id(self):
+            raise RuntimeError(
+                "this Collator is at work for another PrefetchLoader, whose pass has not ended: give each loader one "
+                "of its own (copy.copy)"
+            )
+        self._passes += 1
+        mine = id(self), self._passes
+        _working[self._collator] = mine
         try:
-            yield from self._pass()
+            resumed = self._resume is not None
+            found = False
+            for inputs in self._pass():
+                found = True
+                yield inputs
+                if _working.get(self._collator) != mine:
+                    raise RuntimeError("a later pass over this PrefetchLoader has begun, and taken its epoch along")
+            if resumed and not found:
+                # The position was the end of its epoch.
+                yield from self._pass()
         finally:
-            _working.pop(self._collator, None)
+            if _working.get(self._collator) == mine:
+                del _working[self._collator]
 
     def _pass(self) -> Iterator[dict[str, Any]]:
         began = perf_counter()
         resumed, self._resume = self._resume, None
-        self._epoch = resumed["epoch"] if resumed else self._epoch
-        epoch = self._epoch
+        epoch = self._epoch = resumed["epoch"] if resumed else self._epoch
         self._epoch += 1
         passed = resumed["batches"] if resumed else 0
         self._state = resumed or {"epoch": epoch, "batches": 0}
@@ -156,22 +188,32 @@ class PrefetchLoader:
             part: Any = getattr(self.loader, name, None)
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
+        number = 0
         if resumed and "loader" in resumed:
             self.loader.load_state_dict(resumed["loader"])
-            numbers, passed = count(passed + 1), 0
-        else:
-            numbers = count(1)
+            number = passed
         source = iter(self.loader)
         queue: deque[_Ready] = deque()
         is_over = False
         while True:
             while not is_over and len(queue) < self.depth:
-                planned, number = self._next(source, epoch), next(numbers)
-                if planned is None:
-                    is_over = True
-                elif number > passed:
-                    queue.append(self._prepare(planned, epoch, number))
+                try:
+                    planned = self._next(source)
+                    number += 1
+                    if planned is None:
+                        is_over = True
+                    elif number > passed:
+                        queue.append(self._prepare(planned, epoch, number))
+                except (RuntimeError, ConnectionError, EOFError) as error:
+                    # A worker's death shows wherever its pipe, or its signal, is met.
+                    if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+                        raise
+                    raise RuntimeError(
+                        f"a worker of the DataLoader died in epoch {epoch}, behind batch {self._state['batches']} "
+                        f"(its own message stands above; if there is none, memory is the usual cause): {error}"
+                    ) from error
             if not queue:
+                self._state = {"epoch": epoch + 1, "batches": 0}
                 self.waited += perf_counter() - began
                 return
             ready = queue.popleft()
@@ -185,16 +227,8 @@ class PrefetchLoader:
             yield ready.inputs
             began = perf_counter()
 
-    def _next(self, source: Iterator[Any], epoch: int) -> Planned | None:
-        try:
-            planned = next(source, None)
-        except RuntimeError as error:
-            if str(error).startswith("DataLoader worker"):
-                raise RuntimeError(
-                    f"a worker of the DataLoader died in epoch {epoch}, behind batch {self._state['batches']} "
-                    f"(its own message stands above; if there is none, memory is the usual cause): {error}"
-                ) from error
-            raise
+    def _next(self, source: Iterator[Any]) -> Planned | None:
+        planned = next(source, None)
         if planned is not None and not isinstance(planned, Planned):
             raise TypeError(f"the loader must give batches of its Collator, not {type(planned).__name__}")
         return planned
@@ -211,6 +245,9 @@ class PrefetchLoader:
             if self._stream is None:
                 return _Ready(planned.render(self.renderer), planned, state, None)
             with torch.cuda.stream(self._stream):
+                if self._handed is not None:
+                    # Not before the model has begun with the batch that was handed over: no more are under way.
+                    self._stream.wait_event(self._handed)
                 inputs = planned.render(self.renderer)
                 done = torch.cuda.Event()
                 done.record()
@@ -230,6 +267,8 @@ class PrefetchLoader:
             return
         stream = torch.cuda.current_stream(self.renderer.device)
         stream.wait_event(ready.done)
+        self._handed = torch.cuda.Event()
+        self._handed.record(stream)
         for value in ready.inputs.values():
             if isinstance(value, torch.Tensor):
                 value.record_stream(stream)

@@ -36,6 +36,7 @@ class Profile(ABC):
         max_pixels: The largest canvas.
         merge: An image token is `merge` x `merge` patches.
         axes: Of the model's rotary positions: 3 (time, height, width) or 1. With 3 it wants `mm_token_type_ids` too.
+        packs: Whether records may share a row: no layer sees more of it than `position_ids` let it.
     """
 
     mean: tuple[float, float, float]
@@ -45,6 +46,7 @@ class Profile(ABC):
     max_pixels: int
     merge: int
     axes: int
+    packs: bool = True
 
     def __post_init__(self) -> None:
         if self.dtype not in get_args(Dtype):

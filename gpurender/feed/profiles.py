@@ -7,11 +7,13 @@ profile.patchify(pages)  # {"pixel_values", "image_grid_thw"}, as the family's o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gpurender.feed.dense import Dense
 from gpurender.feed.patched import Patched
 from gpurender.feed.profile import Dtype, Profile
 
-__all__ = ["Dense", "Patched", "Profile", "dense", "llava_ov15", "qwen2_5_vl", "qwen3_vl"]
+__all__ = ["Dense", "Patched", "Profile", "dense", "llava_ov15", "qwen2_5_vl", "qwen3_5", "qwen3_vl"]
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALF = (0.5, 0.5, 0.5)
@@ -35,7 +37,7 @@ def qwen2_5_vl(*, min_pixels: int = 56 * 56, max_pixels: int = 16384 * 28 * 28, 
 
 
 def qwen3_vl(*, min_pixels: int = 256 * 256, max_pixels: int = 4096 * 4096, dtype: Dtype = "float32") -> Patched:
-    """Qwen3-VL and Qwen3.5: patches of 16 px, canvases in multiples of 32."""
+    """Qwen3-VL: patches of 16 px, canvases in multiples of 32."""
     return Patched(
         mean=HALF,
         std=HALF,
@@ -48,6 +50,11 @@ def qwen3_vl(*, min_pixels: int = 256 * 256, max_pixels: int = 4096 * 4096, dtyp
         min_pixels=min_pixels,
         axes=3,
     )
+
+
+def qwen3_5(*, min_pixels: int = 256 * 256, max_pixels: int = 4096 * 4096, dtype: Dtype = "float32") -> Patched:
+    """Qwen3.5: images as Qwen3-VL's. Records cannot share a row: its linear attention sees all of one."""
+    return replace(qwen3_vl(min_pixels=min_pixels, max_pixels=max_pixels, dtype=dtype), packs=False)
 
 
 def llava_ov15(*, min_pixels: int = 56 * 56, max_pixels: int = 1800 * 1800, dtype: Dtype = "float32") -> Patched:
@@ -84,7 +91,7 @@ def dense(
         multiple: Of which sides are to be multiples, in px.
         tokens: How many tokens an image is in the text.
         mean, std: Of each colour, in shares of full light; CLIP's by default.
-        max_pixels: The largest canvas; a larger page is split.
+        max_pixels: Of a page; a larger one is split. A batch's canvas holds its tallest page and its widest.
         image_token: Stands in the text once for each token of an image.
         dtype: Of `pixel_values`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from operator import index
 from typing import Any
 
 from gpurender.feed.chat import ROLES
@@ -11,22 +11,34 @@ from gpurender.lomo.records import MEDIA_FIELDS, Record, RecordError, holds_medi
 from gpurender.lomo.shapes import Chat, fit
 from gpurender.lomo.substitute import PROVENANCE
 
-__all__ = ["record_chat", "record_name"]
+__all__ = ["UNNAMED", "record_chat", "record_name"]
+
+UNNAMED = "without an id"
 
 
 def record_name(record: Any) -> str:
-    """A record's id, or else one made of its content."""
-    own = record.get("id") if isinstance(record, dict) else None
-    if own is not None:
-        return str(own)
-    text = json.dumps(record, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=8).hexdigest()
+    """A record's id, if it is a string that is not empty, or an integer; else :data:`UNNAMED`."""
+    own: Any = record.get("id") if isinstance(record, dict) else None
+    if isinstance(own, str) and own:
+        return own
+    try:
+        return UNNAMED if isinstance(own, (bool, str)) else str(index(own))
+    except TypeError:
+        return UNNAMED
 
 
 def record_chat(record: Any) -> Record:
-    """A record of any shape as chat messages in the order in which they are said."""
+    """A record of any shape as chat messages in the order in which they are said, with an `id`.
+
+    Raises:
+        RecordError: It is no such record, or holds no question, or no answer.
+    """
     if not isinstance(record, dict):
         raise RecordError(f"a record must be a dict, not {type(record).__name__}")
+    if isinstance(record.get("messages"), list):
+        # A call of tools need not say anything.
+        turns = [turn | {"content": ""} if _calls_alone(turn) else turn for turn in record["messages"]]
+        record = record | {"messages": turns}
     shape = fit(record)
     messages = shape.messages(record)
     if isinstance(shape, Chat):
@@ -41,10 +53,38 @@ def record_chat(record: Any) -> Record:
     for i, message in enumerate(messages):
         if message["role"] not in (*ROLES, "history"):
             raise RecordError(f"messages[{i}] has the unknown role {message['role']!r}; roles are {', '.join(ROLES)}")
+        if message["role"] == "assistant" and any(part.get("type") != "text" for part in _parts(message)):
+            raise RecordError(f"messages[{i}], an answer, has an image or other media: only text can be learned")
     if isinstance(record.get("system"), str) and record["system"] and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": record["system"]})
-    chat = {name: record[name] for name in ("id", "tools", *MEDIA_FIELDS, PROVENANCE) if name in record}
+    chat = {name: record[name] for name in ("tools", *MEDIA_FIELDS, PROVENANCE) if name in record}
     chat["messages"] = messages
     if not holds_media(chat) and not any(message_text(m).strip() for m in messages if m["role"] == "user"):
         raise RecordError("no turn of the user's holds text")
+    answers = [m for m in messages if m["role"] == "assistant"]
+    if not any(message_text(m).strip() or m.get("tool_calls") for m in answers):
+        raise RecordError("no turn is the assistant's and holds text, so there is nothing to learn")
+    name = record_name(record)
+    chat["id"] = _name_of(messages) if name is UNNAMED else name
     return chat
+
+
+def _calls_alone(turn: Any) -> bool:
+    return isinstance(turn, dict) and turn.get("content", "") is None and bool(turn.get("tool_calls"))
+
+
+def _parts(message: Record) -> list[Record]:
+    return message["content"] if isinstance(message["content"], list) else []
+
+
+def _name_of(messages: list[Record]) -> str:
+    """A name made of what is said."""
+    parts = [text for m in messages for text in (m["role"], *_texts(m))]
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _texts(message: Record) -> list[str]:
+    content = message["content"]
+    if isinstance(content, str):
+        return [content]
+    return [part["text"] if part.get("type") == "text" else str(part.get("type")) for part in content]

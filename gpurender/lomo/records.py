@@ -90,7 +90,7 @@ def check_turns(record: Record, field: str, role: str, content: str) -> None:
     """
     turns = record.get(field)
     if not isinstance(turns, list) or not turns:
-        found = "is missing" if field not in record else "is empty" if turns == [] else "is not a list"
+        found = "is missing" if field not in record else "is empty" if isinstance(turns, list) else "is not a list"
         raise RecordError(f"{field!r} {found}; fields: {', '.join(map(str, record)) or 'none'}")
     for i, turn in enumerate(turns):
         if not isinstance(turn, dict) or not isinstance(turn.get(role), str):
@@ -111,10 +111,15 @@ def _kind(content: Any) -> str:
 
 def holds_media(record: Record) -> bool:
     """Whether a checked record has images, videos or audio already, in a field or in a content part."""
-    if any(record.get(field) for field in MEDIA_FIELDS):
+    if any(_is_given(record.get(field)) for field in MEDIA_FIELDS):
         return True
     contents = (message["content"] for message in record["messages"])
     return any(part.get("type") != "text" for content in contents if isinstance(content, list) for part in content)
+
+
+def _is_given(media: Any) -> bool:
+    # Not by truth, which an array has none of.
+    return len(media) > 0 if hasattr(media, "__len__") else bool(media)
 
 
 def message_text(message: Record) -> str:
@@ -140,12 +145,12 @@ def interleave(record: Record, carry: Callable[[Any], Any]) -> tuple[list[list[P
         RecordError: It holds media that cannot be carried, or not as many images as `<image>` markers.
     """
     for field in ("video", "videos", "audio", "audios"):
-        if record.get(field):
+        if _is_given(record.get(field)):
             raise RecordError(f"{field!r} cannot be carried, only images")
-    if record.get("image") and record.get("images"):
+    if _is_given(record.get("image")) and _is_given(record.get("images")):
         raise RecordError("'image' and 'images' cannot be told apart")
-    own = record.get("images") or record.get("image") or []
-    waiting = deque(own if isinstance(own, list) else [own])
+    own: Any = next((record[field] for field in ("images", "image") if _is_given(record.get(field))), [])
+    waiting = deque(own if isinstance(own, (list, tuple)) else [own])
     runs = [list(_runs(message["content"])) for message in record["messages"]]
     count = len(waiting)
     markers = sum(text.count("<image>") for content in runs for text, _ in content)

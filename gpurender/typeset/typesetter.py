@@ -34,7 +34,8 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 class MissingGlyphError(ValueError):
     """A character has no glyph in the font, and `on_missing="error"`; `page` is the index of its text."""
 
-    def __init__(self, message: str, page: int) -> None:
+    def __init__(self, message: str, page: int = 0) -> None:
+        # By its message alone, too: so a DataLoader raises it again.
         super().__init__(message, page)
         self.page = page
 

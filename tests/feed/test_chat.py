@@ -112,7 +112,8 @@ def test_templates_that_take_thoughts_apart(tokenizer):
 def test_templates_that_take_lists_alone(tokenizer):
     lists = """{% for m in messages %}<|im_start|>{{ m.role }}
 {% for p in m.content %}{{ '<|image_pad|>' if p.type == 'image' else p.text }}{% endfor %}<|im_end|>
-{% endfor %}"""
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
     chats = ChatTokenizer(with_template(tokenizer, lists), PAD)
     _, answers = answers_of(tokenizer, chats, [said("user", "a", None), said("assistant", "b")])
     assert answers == ["b<|im_end|>"]
@@ -130,12 +131,22 @@ def test_what_the_template_refuses_is_the_records_fault(tokenizer):
     [
         (None, PAD, "has no chat_template"),
         ("same", "<image>", "'<image>', which is no special token of this tokenizer"),
-        ("{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}", PAD, "does not show an image"),
-        ("{{ messages[0].content }}", PAD, "does not take a chat with an image"),
         (
-            "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
+            "{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}{{ 'assistant: ' if "
+            "add_generation_prompt }}",
+            PAD,
+            "does not show an image",
+        ),
+        (
+            "{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}",
+            PAD,
+            "does not ask for an answer",
+        ),
+        ("{{ messages[0].content }}{{ 'A' if add_generation_prompt }}", PAD, "does not take a chat with an image"),
+        (
+            "{% for m in messages %}{{ m.role }}: {% if m.content is string %}{{ m.content }}{% else %}"
             "{% for p in m.content %}{{ '<|image_pad|>' if p.type == 'image' else p.text }}{% endfor %}{% endif %}\n"
-            "{% endfor %}",
+            "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
             PAD,
             "does not end an answer by a special token",
         ),
@@ -154,3 +165,88 @@ def test_a_tokenizer_that_begins_with_a_space(tokenizer, tiny):
     other.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     with pytest.raises(ValueError, match="adds a space to what it begins with"):
         ChatTokenizer(other, PAD)
+
+
+# As Qwen3-VL's of the kind that thinks: it asks for thoughts, and shows none of earlier turns.
+ASKING = """{%- set ns = namespace(last=0) -%}
+{%- for m in messages -%}{%- if m.role == 'user' -%}{%- set ns.last = loop.index0 -%}{%- endif -%}{%- endfor -%}
+{%- for m in messages -%}
+{%- if m.role == 'system' and not loop.first -%}{%- continue -%}{%- endif -%}
+{%- if m.role == 'assistant' -%}
+    {%- set thought = m.reasoning_content or '' -%}{%- set content = m.content -%}
+    {%- if '</think>' in content -%}
+        {%- set thought = content.split('</think>')[0].split('<think>')[-1].strip('\\n') -%}
+        {%- set content = content.split('</think>')[-1].lstrip('\\n') -%}
+    {%- endif -%}
+    {{- '<|im_start|>assistant\\n' -}}
+    {%- if loop.index0 > ns.last -%}{{- '<think>\\n' + thought + '\\n</think>\\n\\n' -}}{%- endif -%}
+    {{- content.lstrip('\\n') -}}
+    {%- for c in m.tool_calls or [] -%}{%- if content -%}{{- '\\n' -}}{%- endif -%}{{- '<call>' + c -}}{%- endfor -%}
+    {{- '<|im_end|>\\n' -}}
+{%- else -%}
+    {{- '<|im_start|>' + m.role + '\\n' -}}
+    {%- if m.content is string -%}{{- m.content -}}{%- else -%}
+    {%- for p in m.content -%}{{- '<|image_pad|>' if p.type == 'image' else p.text -}}{%- endfor -%}{%- endif -%}
+    {{- '<|im_end|>\\n' -}}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n<think>\\n' -}}{%- endif -%}"""
+
+
+def plain(messages):
+    """As transformers takes them."""
+    return [m | {"content": "".join(part["text"] for part in m["content"])} for m in messages]
+
+
+def check_asking(tokenizer, messages, expected):
+    asking = with_template(tokenizer, ASKING)
+    ids, answers = answers_of(asking, ChatTokenizer(asking, PAD), messages)
+    assert ids.tolist() == asking.apply_chat_template(plain(messages), return_dict=False)
+    assert answers == expected
+
+
+def test_what_a_template_asks_for_is_not_learned_but_all_that_follows(tokenizer):
+    check_asking(tokenizer, [said("user", "a"), said("assistant", "\nb")], ["\n</think>\n\nb<|im_end|>"])
+    thought = said("assistant", "b") | {"reasoning_content": "because"}
+    check_asking(tokenizer, [said("user", "a"), thought], ["because\n</think>\n\nb<|im_end|>"])
+    call = said("assistant", "") | {"tool_calls": ["f"]}
+    check_asking(tokenizer, [said("user", "a"), call], ["\n</think>\n\n<call>f<|im_end|>"])
+    turns = [said("user", "a"), said("assistant", "<think>\nx\n</think>\n\nb"), said("user", "c")]
+    last = said("assistant", "<think>\ny\n</think>\n\nd")
+    check_asking(tokenizer, [*turns, last], ["b<|im_end|>", "y\n</think>\n\nd<|im_end|>"])
+
+
+def test_turns_that_a_template_does_not_show(tokenizer):
+    asking = with_template(tokenizer, ASKING)
+    chat = [said("user", "a"), said("system", "Be brief."), said("assistant", "b")]
+    with pytest.raises(RecordError, match=r"does not show messages\[1\], of role 'system'"):
+        ChatTokenizer(asking, PAD).pieces(chat)
+
+
+def test_answers_that_begin_otherwise_than_asked(tokenizer):
+    """An answer's header is not what the template asks by: its beginning cannot be told."""
+    odd = tokenizer.chat_template.replace("'<|im_start|>' + message.role", "'<|im_start|>' + message.role + ' says'")
+    with pytest.raises(ValueError, match=r"does not write the answer in messages\[1\] as it asks for it"):
+        ChatTokenizer(with_template(tokenizer, odd), PAD)
+
+
+def test_noncharacters_and_other_special_tokens_stay(tokenizer, chats):
+    """What no template uses may stand in texts: of boxes, of objects, and U+FDD0."""
+    text = "what\ufdd0 is <|object_ref_start|>it?"
+    other = copy.deepcopy(tokenizer)
+    other.add_special_tokens({"extra_special_tokens": [*other.extra_special_tokens, "<|object_ref_start|>"]})
+    boxes = ChatTokenizer(other, PAD)
+    assert boxes.set_apart(text) == (text, 0)
+    answer = "<|object_ref_start|>a page"
+    assert answers_of(other, boxes, [said("user", text), said("assistant", answer)])[1] == [answer + "<|im_end|>"]
+
+
+def test_set_apart_reaches_into_lists_and_dicts(chats):
+    found, count = chats.set_apart({"a": ["<|im_end|>", 3], "b": {"c": "<|image_pad|>"}, "d": None})
+    assert found == {"a": ["< |im_end|>", 3], "b": {"c": "< |image_pad|>"}, "d": None}
+    assert count == 2
+
+
+def test_lone_surrogates_are_named(chats):
+    with pytest.raises(RecordError, match=r"a lone surrogate \(U\+DC00\)"):
+        chats.pieces([said("user", "a"), said("assistant", "b\udc00")])

@@ -1,5 +1,6 @@
 """Batches as planned: equal to the family's own processor, decodable, the same wherever they are planned."""
 
+import copy
 import io
 import multiprocessing
 import pickle
@@ -45,23 +46,30 @@ def picture(width=90, height=60, seed=0):
     return Image.fromarray(pixels)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_equal_to_the_familys_own_processor(family, tokenizer, records):
-    """Token ids, patches, grids and token types, from the same chats with the same pages as images."""
+PICTURES = [picture(seed=0), picture(seed=1), picture(60, 90, 2)]
+
+
+def processor_of(profile):
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    profile = FAMILIES[family]()
-    collator = make(tokenizer, profile)
-    found = render(collator(records))
-    done = collator.lomo(records)
-    pages = iter(profile.canvas(done.render(Renderer())).to_pil())
-    processor = Qwen2VLImageProcessorPil(
+    return Qwen2VLImageProcessorPil(
         size={"shortest_edge": profile.min_pixels, "longest_edge": profile.max_pixels},
         image_mean=list(profile.mean),
         image_std=list(profile.std),
         patch_size=profile.patch,
         temporal_patch_size=profile.temporal,
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_equal_to_the_familys_own_processor(family, tokenizer, records):
+    """Token ids, patches, grids and token types, from the same chats with the same pages as images."""
+    profile = FAMILIES[family]()
+    collator = make(tokenizer, profile)
+    found = render(collator(records))
+    done = collator.lomo(records)
+    pages = iter(profile.canvas(done.render(Renderer())).to_pil())
+    processor = processor_of(profile)
     texts, rows, grids = [], [], []
     for record in done.records:
         text = tokenizer.apply_chat_template(record["messages"], tokenize=False)
@@ -179,7 +187,7 @@ def test_records_without_id_are_known_by_content(tokenizer, records):
 
 
 def test_plan_counts_what_a_batch_will_hold(tokenizer, records, chat):
-    records = [*records, chat("none", answer=""), {"id": "bad"}, chat("own", "<image>See.", images=[picture()])]
+    records = [*records, chat("one", answer="Yes."), {"id": "bad"}, chat("own", "<image>See.", images=[picture()])]
     collator = make(tokenizer, ops=distort.presets.lomo())
     counts = collator.plan(records)
     batch = render(collator(records))
@@ -214,17 +222,16 @@ def test_mixed_batches(tokenizer, chat):
     assert planned.counts["images"] == 1
     batch = render(planned)
     grids = batch["image_grid_thw"]
-    own = [collator._images.patches([p])[0] for p in (picture(seed=0), picture(seed=1), picture(60, 90, 2))]
+    processor = processor_of(collator.profile)
+    own = [processor(images=[p], return_tensors="pt")["pixel_values"] for p in PICTURES]
     parts = batch["pixel_values"].split(grids.prod(1).tolist())
-    assert [torch.from_numpy(rows).equal(part) for rows, part in zip(own, [*parts[:2], parts[3]], strict=True)] == [
-        True
-    ] * 3
+    assert all(rows.equal(part) for rows, part in zip(own, [*parts[:2], parts[3]], strict=True))
     page = collator.profile.patchify(collator.lomo(records[2:3]).render(Renderer()))
     assert page["pixel_values"].equal(parts[2])
     assert "user\n<|vision_start|><|image_pad|><|vision_end|>\nWhat is it? <|vision_start|>" in shown(tokenizer, batch)
     assert "And <|vision_start|><|image_pad|><|vision_end|><|im_end|>" in shown(tokenizer, batch, 3)
     half = make(tokenizer, profiles.qwen2_5_vl(dtype="bfloat16"))
-    assert render(half(records[:1]))["pixel_values"].equal(torch.cat([torch.from_numpy(p).bfloat16() for p in own[:2]]))
+    assert render(half(records[:1]))["pixel_values"].equal(torch.cat(own[:2]).bfloat16())
 
 
 def test_images_from_files(tokenizer, chat, tmp_path):
@@ -274,11 +281,39 @@ def test_what_cannot_be_split_stays_text(tokenizer, chat):
         ({}, "no field is 'messages', 'conversations' or 'instruction'"),
         ({"messages": []}, "'messages' is empty"),
         ({"messages": [{"role": "user", "content": " \n"}, {"role": "assistant", "content": "x"}]}, "holds text"),
-        ({"messages": [{"role": "user", "content": "x"}]}, "no turn is the assistant's, so there is nothing to learn"),
+        (
+            {"messages": [{"role": "user", "content": "x"}]},
+            "no turn is the assistant's and holds text, so there is nothing to learn",
+        ),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "no turn is the user's"),
         (
             {"messages": [{"role": "user", "content": "x"}, {"role": "robot", "content": "y"}]},
             r"messages\[1\] has the unknown role 'robot'; roles are system",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": " \n"}]},
+            "no turn is the assistant's and holds text",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": "x"},
+                    {"role": "assistant", "content": [{"type": "text", "text": "y"}, {"type": "image", "image": "z"}]},
+                ]
+            },
+            r"messages\[1\], an answer, has an image",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x\ud800"}, {"role": "assistant", "content": "y"}]},
+            r"a text holds a lone surrogate \(U\+D800\)",
+        ),
+        ({"messages": np.array([1, 2])}, "'messages' is not a list"),
+        (
+            {
+                "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}],
+                "images": np.zeros((2, 2)),
+            },
+            "0 <image> markers but 1 images",
         ),
         (
             {"messages": [{"role": "user", "content": "x" * 4000}, {"role": "assistant", "content": "y"}]},
@@ -395,3 +430,157 @@ def test_dense_batches(tokenizer, chat, records):
     assert (batch["input_ids"] == tokenizer.convert_tokens_to_ids(PAD)).sum(1).tolist() == [9] * 16
     planned = collator([chat("own", "<image>a", images=[picture()])])
     assert "profile 'dense' does not take" in planned.problems[0].reason
+
+
+def test_a_broken_record_costs_itself_whatever_it_holds(tokenizer, chat):
+    """Errors that nobody thought of are the record's too, and say what they are."""
+
+    class Odd(dict):
+        def get(self, name, default=None):
+            if name == "messages":
+                raise ZeroDivisionError("odd")
+            return default
+
+    planned = make(tokenizer)([chat(1), Odd(messages=[]), chat(2)])
+    assert len(planned) == 2
+    assert "ZeroDivisionError: odd" in planned.problems[0].reason
+    long = make(tokenizer)([chat(1, "<image>", images=["x" * 5000])])
+    assert len(long.problems[0].reason) < 520
+
+
+def test_images_as_they_are_meant(tokenizer, chat, tmp_path):
+    """Upright; no program is run on a record's bytes; small ones as the family's processor has them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(90, 30).save(tmp_path / "turned.jpg", exif=exif)
+    picture().convert("RGB").save(tmp_path / "a.eps")
+    profile = profiles.qwen2_5_vl()
+    own = [chat(n, "<image>See.", images=[image]) for n, image in enumerate(["turned.jpg", "a.eps", picture(10, 10)])]
+    planned = make(tokenizer, profile, image_folder=tmp_path)(own)
+    assert [p.record for p in planned.problems] == ["r1"]
+    assert "cannot identify image file" in planned.problems[0].reason
+    batch = render(planned)
+    upright = Image.open(tmp_path / "turned.jpg").transpose(Image.Transpose.ROTATE_270)
+    expected = processor_of(profile)(images=[upright, picture(10, 10)], return_tensors="pt")
+    assert batch["image_grid_thw"].equal(expected["image_grid_thw"])
+    assert batch["pixel_values"].equal(expected["pixel_values"])
+    with pytest.raises(ValueError, match="image_processor has patch_size=14, where the profile has 16"):
+        make(tokenizer, profiles.qwen3_vl(), image_processor=processor_of(profile))
+
+
+def test_what_is_left_out_is_not_rendered(tokenizer, chat):
+    """Pages of records that turn out too long are dropped, and the others keep theirs."""
+    answers = ["Yes.", "word " * 900, "No."]
+    records = [chat(n, LONGER[: 150 + 40 * n], answer) for n, answer in enumerate(answers)]
+    collator = make(tokenizer, ratio=1, ops=distort.presets.lomo(), max_length=800)
+    planned = collator(records)
+    assert (len(planned), len(planned.layout), planned.counts["images"]) == (2, 2, 2)
+    alone = [render(collator([record])) for record in (records[0], records[2])]
+    batch = render(planned)
+    assert batch["pixel_values"].equal(torch.cat([one["pixel_values"] for one in alone]))
+    assert batch["image_grid_thw"].equal(torch.cat([one["image_grid_thw"] for one in alone]))
+
+
+LONGER = "A sentence with some words in it. Another one that says more than that. And a third. A fourth, then. " * 4
+
+
+def test_the_longest_that_is_allowed(tokenizer, chat, tiny):
+    (count,) = make(tokenizer, ratio=0).plan([chat(1)])
+    assert make(tokenizer, ratio=0, max_length=count).plan([chat(1)]) == [count]
+    assert make(tokenizer, ratio=0, max_length=count - 1).plan([chat(1)]) == [0]
+    other = copy.deepcopy(tokenizer)
+    other.model_max_length = count - 1
+    assert make(other, ratio=0).plan([chat(1)]) == [0]
+
+
+def test_padding_is_the_tokenizers(tokenizer, chat):
+    other = copy.deepcopy(tokenizer)
+    other.pad_token = "<|vision_pad|>"
+    batch = render(make(other, ratio=0)([chat(1, "A."), chat(2)]))
+    padding = batch["input_ids"][batch["attention_mask"] == 0]
+    assert len(padding)
+    assert (padding == tokenizer.convert_tokens_to_ids("<|vision_pad|>")).all()
+
+
+def test_tools_and_what_else_turns_have_reach_the_template(tokenizer, chat):
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}{{ '=' + m.name if m.name }}{{ '\\n' }}"
+        "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}"
+        "{{ '<|image_pad|>' if p.type == 'image' else p.text }}{% endfor %}{% endif %}"
+        "{% for c in m.tool_calls or [] %}{{ c.function.arguments.a }}{% endfor %}<|im_end|>{{ '\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    other.chat_template = "{% if tools %}T{{ tools[0].name }}{% endif %}" + other.chat_template
+    calls = [{"type": "function", "function": {"name": "f", "arguments": {"a": "x<|im_end|>y"}}}]
+    messages = [
+        {"role": "user", "content": "Call.", "name": "Ada"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "content": "4"},
+        {"role": "assistant", "content": "Four."},
+    ]
+    record = {"id": "t", "messages": messages}
+    planned = make(other, ratio=0)([record])
+    batch = render(planned)
+    assert shown(tokenizer, batch).startswith("<|im_start|>user=Ada\nCall.<|im_end|>")
+    assert learned(tokenizer, batch) == "x< |im_end|>y<|im_end|>Four.<|im_end|>"
+    assert planned.counts["apart"] == 1
+    tools = render(make(other, ratio=0)([chat(1) | {"tools": [{"name": "N<|im_end|>"}]}]))
+    assert "TN< |im_end|>" in shown(tokenizer, tools)
+
+
+def test_counts_tell_of_images(tokenizer, chat):
+    records = [chat(n, "One \u0378 two. Three, four.") for n in range(4)]
+    typesetter = Typesetter(max_pixels=9000)
+    planned = make(tokenizer, ratio=1, typesetter=typesetter, ops=distort.Rotate((40, 45)))(records)
+    assert planned.counts["missing"] == 4
+    assert planned.counts["left_clean"] == 4
+
+
+def test_a_problem_is_told_once(tokenizer, chat):
+    formula = "$$" + "x + " * 400 + "y$$"
+    options = {"ratio": 1, "typesetter": Typesetter(latex="ziamath"), "max_length": 500}
+    planned = make(tokenizer, profiles.qwen2_5_vl(max_pixels=56 * 560), **options)([chat(1, formula)])
+    assert [(p.record, p.status) for p in planned.problems] == [("r1", "skipped")]
+
+
+@pytest.mark.parametrize("own", [None, "", float("nan"), True, ["a"]])
+def test_ids_that_are_none(tokenizer, records, own):
+    """A record without a usable id is known by what it says, so equal ones are drawn alike and others are not."""
+    for record in records:
+        record["id"] = own
+    planned = make(tokenizer)([*records, records[0]])
+    assert 0 < planned.counts["rewritten"] < 17
+    batch = render(planned)
+    assert batch["input_ids"][0].equal(batch["input_ids"][16])
+    again = render(make(tokenizer)([record | {"extra": object()} for record in records]))
+    assert again["input_ids"].equal(batch["input_ids"][:16, : again["input_ids"].shape[1]])
+
+
+def test_rows_that_are_too_full(tokenizer, chat):
+    records = [chat(n) for n in range(3)]
+    collator = make(tokenizer, ratio=0)
+    (first, second, _) = collator.plan(records)
+    small = make(tokenizer, ratio=0, max_length=first + second)
+    planned = small([records])
+    assert planned.counts["tokens"] == first + second
+    assert [p.record for p in planned.problems] == ["r2"]
+    assert "its row has no room for" in planned.problems[0].reason
+    with pytest.raises(ValueError, match="records cannot share a row"):
+        make(tokenizer, profiles.qwen3_5())([records])
+    assert len(make(tokenizer, profiles.qwen3_5())(records)) == 3
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+def test_copies_have_an_epoch_of_their_own_that_workers_see(tokenizer, records, duplicate):
+    collator = make(tokenizer)
+    other = duplicate(collator)
+    other.set_epoch(1)
+    assert (collator.epoch, other.epoch) == (0, 1)
+    loader = DataLoader(records, batch_size=16, collate_fn=other, num_workers=1, persistent_workers=True)
+    for epoch in (1, 2):
+        other.set_epoch(epoch)
+        collator.set_epoch(epoch)
+        (planned,) = loader
+        assert planned.counts == collator(records).counts
+        assert same([render(planned)], [render(collator(records))])

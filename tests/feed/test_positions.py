@@ -6,8 +6,21 @@ import torch
 
 from gpurender import Collator, LoMo, Renderer
 from gpurender.feed import profiles
+from gpurender.feed.positions import rotary_positions
 
 FAMILIES = {"qwen2_5_vl": profiles.qwen2_5_vl, "qwen3_vl": profiles.qwen3_vl}
+
+
+def test_positions_by_hand():
+    """Two tokens of text, an image of 1 x 3 tokens, one of text, an image of 3 x 2, one of text."""
+    is_image = np.array([0, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0], bool)
+    found = rotary_positions(is_image, np.array([[1, 2, 6], [1, 6, 4]]), 2)
+    assert found.tolist() == [
+        [0, 1, 2, 2, 2, 5, 6, 6, 6, 6, 6, 6, 9],
+        [0, 1, 2, 2, 2, 5, 6, 6, 7, 7, 8, 8, 9],
+        [0, 1, 2, 3, 4, 5, 6, 7, 6, 7, 6, 7, 9],
+    ]
+    assert rotary_positions(np.zeros(3, bool), np.empty((0, 3), np.int64), 2).tolist() == [[0, 1, 2]] * 3
 
 
 def rendered(tokenizer, profile, items):
@@ -52,6 +65,9 @@ def test_packed_records_do_not_see_one_another(family, tokenizer, tiny, records)
                 torch.testing.assert_close(logits[row, at : at + length], expected, rtol=1e-4, atol=1e-4)
                 at += length
             assert (batch["labels"][row, at:] == -100).all()
+            # What pads a row is a record of its own.
+            padding = batch["position_ids"][:, row, at:]
+            assert padding.equal(torch.arange(padding.shape[1]).expand(4, -1))
 
 
 def test_rows_of_models_of_one_axis(tokenizer, records):

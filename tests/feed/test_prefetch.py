@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from gpurender import Collator, LoMo, PrefetchLoader, Renderer, distort
+from gpurender import Collator, LoMo, MissingGlyphError, PrefetchLoader, Renderer, Typesetter, distort
 from gpurender.feed import Planned, profiles
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -123,6 +123,89 @@ def test_resumes_with_a_stateful_loader(tokenizer, records, workers):
     assert same(whole[3:], taken(later))
 
 
+@pytest.mark.parametrize("stateful", [False, True])
+def test_the_end_of_an_epoch_is_the_beginning_of_the_next(tokenizer, records, stateful):
+    kind = DataLoader
+    if stateful:
+        reason = 'needs torchdata: pip install -e ".[test]"'
+        kind = pytest.importorskip("torchdata.stateful_dataloader", reason=reason).StatefulDataLoader
+    loader = feed(tokenizer, records, loader=kind)
+    assert loader.state_dict() == {"epoch": 0, "batches": 0}
+    at_the_end = [loader.state_dict() for _ in loader][-1]
+    behind = loader.state_dict()
+    assert (at_the_end["epoch"], at_the_end["batches"]) == (0, 8)
+    assert behind == {"epoch": 1, "batches": 0}
+    second = taken(loader)
+    for state in (at_the_end, behind):
+        later = feed(tokenizer, records, loader=kind)
+        later.load_state_dict(state)
+        assert later.state_dict() == {"epoch": 1, "batches": 0}
+        assert same(second, taken(later))
+        assert later.state_dict() == {"epoch": 2, "batches": 0}
+
+
+class Stream(IterableDataset):
+    """Records without a length."""
+
+    def __init__(self, records):
+        self.records = records
+
+    def __iter__(self):
+        yield from self.records
+
+
+def test_the_end_of_a_stream_is_found_by_reading(tokenizer, records):
+    loader = feed(tokenizer, Stream(records))
+    state = [loader.state_dict() for _ in loader][-1]
+    second = taken(loader)
+    later = feed(tokenizer, Stream(records))
+    later.load_state_dict(state)
+    assert same(second, taken(later))
+
+
+def test_states_count_through_resumes(tokenizer, records):
+    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason='needs torchdata: pip install -e ".[test]"')
+    loader = feed(tokenizer, records, loader=stateful.StatefulDataLoader)
+    states = [loader.state_dict() for _ in loader]
+    later = feed(tokenizer, records, loader=stateful.StatefulDataLoader)
+    later.load_state_dict(states[2])
+    assert later.state_dict()["batches"] == 3
+    assert [later.state_dict()["batches"] for _ in later] == [4, 5, 6, 7, 8]
+
+
+def test_set_epoch_is_a_position(tokenizer, records):
+    loader = feed(tokenizer, records)
+    loader.set_epoch(3)
+    assert loader.state_dict() == {"epoch": 3, "batches": 0}
+    iterator = iter(loader)
+    next(iterator)
+    assert loader.state_dict() == {"epoch": 3, "batches": 1}
+    # The same epoch again does not undo a resume; another one does.
+    loader.load_state_dict({"epoch": 3, "batches": 2})
+    loader.set_epoch(3)
+    assert loader.state_dict() == {"epoch": 3, "batches": 2}
+    loader.set_epoch(4)
+    assert loader.state_dict() == {"epoch": 4, "batches": 0}
+
+
+def test_a_later_pass_ends_an_earlier_one(tokenizer, records):
+    loader = feed(tokenizer, records)
+    first = iter(loader)
+    next(first)
+    second = iter(loader)
+    next(second)
+    with pytest.raises(RuntimeError, match="a later pass over this PrefetchLoader has begun"):
+        next(first)
+    assert len(list(second)) == 7
+    # The end of the first did not let go of what the second holds.
+    third = iter(loader)
+    next(third)
+    other = PrefetchLoader(loader.loader, device="cpu")
+    first.close()
+    with pytest.raises(RuntimeError, match="this Collator is at work"):
+        next(iter(other))
+
+
 def test_persistent_workers_see_the_epoch(tokenizer, records):
     here = feed(tokenizer, records)
     there = feed(tokenizer, records, workers=1, persistent_workers=True)
@@ -179,6 +262,16 @@ def test_an_error_in_a_worker_names_the_record(tokenizer, records):
         list(PrefetchLoader(made, device="cpu"))
 
 
+def test_a_missing_glyph_in_a_worker_keeps_its_kind(tokenizer, records):
+    records[1]["messages"][0]["content"] = "A \u0378."
+    lomo = LoMo(ratio=1, typesetter=Typesetter(on_missing="error"))
+    made = DataLoader(
+        records[:2], batch_size=2, collate_fn=Collator(tokenizer, profiles.qwen2_5_vl(), lomo=lomo), num_workers=1
+    )
+    with pytest.raises(MissingGlyphError, match=r"record r1: no font has a glyph for U\+0378"):
+        list(PrefetchLoader(made, device="cpu"))
+
+
 def test_a_full_device(tokenizer, records, monkeypatch):
     def full(planned, renderer):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
@@ -206,6 +299,7 @@ def test_a_collator_feeds_one_loader_at_a_time(tokenizer, records):
         ({"device": "cuda:77"}, ValueError, "device 'cuda:77' is not there|CUDA"),
         ({"backend": "fast"}, ValueError, "backend must be one of"),
         ({"channels": 2}, ValueError, "channels must be 1 or 3"),
+        ({"fixed_epoch": "x"}, TypeError, "fixed_epoch must be an integer, not 'x'"),
     ],
 )
 def test_wrong_arguments(tokenizer, records, options, kind, told):
@@ -219,8 +313,11 @@ def test_wrong_loaders_and_states(tokenizer, records):
         TypeError, match=r"loader must be a DataLoader with a gpurender Collator: .* is default_collate|function"
     ):
         PrefetchLoader(DataLoader(records), device="cpu")
-    with pytest.raises(ValueError, match="state must be of a PrefetchLoader"):
-        feed(tokenizer, records).load_state_dict({"position": 3})
+    for state in ({"position": 3}, {"epoch": 0, "batches": -1}, {"epoch": "1", "batches": 0}):
+        with pytest.raises(ValueError, match="state must be of a PrefetchLoader"):
+            feed(tokenizer, records).load_state_dict(state)
+    with pytest.raises(ValueError, match="state holds the state of a loader, which a DataLoader cannot take"):
+        feed(tokenizer, records).load_state_dict({"epoch": 0, "batches": 1, "loader": {}})
 
 
 @needs_gpu

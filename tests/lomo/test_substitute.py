@@ -293,3 +293,15 @@ def test_what_fits_no_image_stays_text():
     # A page over the typesetter's own limit is cut too, where somebody tells what fits.
     assert done.outcomes[1].cuts > 0
     assert lomo([record("One word. " * 400)]).outcomes[0].kind == "oversize"
+
+
+def test_blank_and_large_pages_in_one_batch():
+    """Spans are found again after pages that cannot be right were dropped before them."""
+    texts = ["\u2028 \u0378", "One word. " * 400, "Short. Text."]
+    records = [record(text) | {"id": str(n)} for n, text in enumerate(texts)]
+    typesetter = Typesetter(on_missing="skip-record", max_pixels=100_000)
+    lomo = LoMo(ratio=1, position="full", typesetter=typesetter)
+    done = lomo(records, fits=lambda sizes: sizes[:, 1] < 800)
+    assert [outcome.status for outcome in done.outcomes] == ["kept", "rewritten", "rewritten"]
+    assert [outcome.cuts > 0 for outcome in done.outcomes] == [False, True, False]
+    assert rejoin(records[1], done.records[1]) == texts[1]
