@@ -113,7 +113,9 @@ class ChatTokenizer:
         begins = [0]
         for i, message in enumerate(messages):
             if message["role"] != "assistant":
-                if not all(part["text"].strip() in text for part in _parts(message) if part["type"] == "text"):
+                # What a tool said may be written as JSON.
+                parts = [] if message["role"] == "tool" else _parts(message)
+                if not all(part["text"].strip() in text for part in parts if part["type"] == "text"):
                     raise RecordError(f"the chat template does not show messages[{i}], of role {message['role']!r}")
                 continue
             begin = self._begin(text, messages[:i], tools)

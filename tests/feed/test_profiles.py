@@ -14,12 +14,12 @@ IDS = ["qwen2_5_vl", "qwen3_vl", "llava_ov15"]
 SIDES = st.integers(1, 20_000) | st.integers(1, 60)
 
 
-def processor_of(profile):
+def processor_of(profile, kind="Pil"):
     module = pytest.importorskip(
-        "transformers.models.qwen2_vl.image_processing_pil_qwen2_vl",
+        f"transformers.models.qwen2_vl.image_processing_{'pil_' * (kind == 'Pil')}qwen2_vl",
         reason='needs transformers 5: pip install -e ".[test]"',
     )
-    return module, module.Qwen2VLImageProcessorPil(
+    return module, getattr(module, f"Qwen2VLImageProcessor{kind}")(
         size={"shortest_edge": profile.min_pixels, "longest_edge": profile.max_pixels},
         image_mean=list(profile.mean),
         image_std=list(profile.std),
@@ -74,6 +74,20 @@ def test_patches_are_those_of_the_familys_processor(profile, pages):
     torch.testing.assert_close(found["pixel_values"], expected["pixel_values"], rtol=0, atol=1e-6)
     tokens = found["image_grid_thw"].prod(1) // profile.merge**2
     assert profile.count_tokens(pages.sizes).tolist() == tokens.tolist()
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA GPU, and torchvision, which fits no other torch"
+)
+@pytest.mark.parametrize("profile", FAMILIES, ids=IDS)
+def test_patches_are_those_of_torchvisions_processor(profile, pages):
+    pytest.importorskip("torchvision", reason="needs torchvision: pip install torchvision")
+    _, processor = processor_of(profile, "")
+    expected = processor(images=list(profile.canvas(pages)), return_tensors="pt", device="cuda")
+    on_gpu = Pages(pages.buffer.cuda(), pages.sizes, pages.channels, paper=pages.paper)
+    found = profile.patchify(on_gpu)
+    assert found["image_grid_thw"].cpu().equal(expected["image_grid_thw"].cpu())
+    torch.testing.assert_close(found["pixel_values"], expected["pixel_values"].cuda(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("profile", FAMILIES, ids=IDS)
