@@ -14,25 +14,25 @@ from gpurender.lomo.records import Record, RecordError, message_text
 __all__ = ["ROLES", "ChatTokenizer"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
-# The line of a header, and those of what follows it in what a template asks for an answer by: `<think>`, mostly.
-LINE = re.compile(r"[^\n]*\n")
+LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class ChatTokenizer:
     """Token ids of chats, as the tokenizer's chat template writes them.
 
     An answer is what follows that by which the template asks for one (`add_generation_prompt`), with the token that
-    ends the turn; it is tokenised apart from what stands before it, as a model will write it. Control tokens are the
-    special ones of the template, of images, and of beginnings, ends and padding. A text that spells one is written with
-    a space behind its first character: it is text, and controls nothing.
+    ends it; it is tokenised apart from what stands before it, as a model will write it. Control tokens are the special
+    ones that the template writes, of images, and of beginnings, ends and padding. A text that spells one is written
+    with a space behind its first character: it is text, and controls nothing.
 
     Args:
         tokenizer: Of `transformers`, with a chat template.
         image_token: What the template writes for an image.
 
     Raises:
-        ValueError: The tokenizer has no chat template, or none that shows images by this token and ends answers by a
-            control token; or it adds a space to what it begins with, so that texts cannot be tokenised in pieces.
+        ValueError: The tokenizer has no chat template, or none that shows images by this token, asks for answers and
+            ends them by a special token; or it adds a space to what it begins with, so that texts cannot be tokenised
+            in pieces.
     """
 
     def __init__(self, tokenizer: Any, image_token: str) -> None:
@@ -45,44 +45,51 @@ class ChatTokenizer:
                 f"the profile shows images as {image_token!r}, which is no special token of this tokenizer: they are "
                 "not of one model family"
             )
-        named = (image_token, tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token)
-        control = {token: i for token, i in special.items() if token in named or token in str(template)}
         self._tokenizer = tokenizer
-        self._is_control = np.zeros(len(tokenizer), bool)
-        self._is_control[list(control.values())] = True
-        self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))))
         self.image_id = special[image_token]
         self.pad_id = int(next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None))
         # Whether the template takes contents as lists of parts alone.
         self._takes_parts = False
-        self._probe(image_token)
+        shown = self._probe(image_token, special)
+        named = (image_token, tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token)
+        control = [t for t in special if t in named or t in str(template) or t in shown]
+        self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))))
 
-    def _probe(self, image_token: str) -> None:
-        """Try the template on a chat with an image; some take strings, and some lists of parts alone."""
+    def _probe(self, image_token: str, special: dict[str, int]) -> str:
+        """Try the template on a chat with an image: how it takes contents, asks for answers, and ends them."""
         text = {"type": "text", "text": "\u2603"}
-        chat = [{"role": "user", "content": [text]}, {"role": "assistant", "content": [text]}]
-        with_image = [{"role": "user", "content": [{"type": "image"}, text]}, chat[1]]
+        chat = [{"role": "user", "content": [{"type": "image"}, text]}, {"role": "assistant", "content": [text]}]
+        chat += [{"role": "user", "content": [text]}, chat[1]]
+        fault = ""
         for self._takes_parts in (False, True):
             try:
-                prompt, _ = self.pieces(chat)
-                if prompt == self._render([self._written(chat[0])], None):
+                question, asked = (self._render(chat[:1], None, add_generation_prompt=ask) for ask in (False, True))
+                # The header of an answer, and what it is asked to begin with: `<think>`, mostly.
+                self._header, *self._asked = LINES.findall(asked.removeprefix(question)) or [""]
+                if not self._header or not asked.startswith(question):
                     raise RecordError("it does not ask for an answer, by add_generation_prompt")
-                pieces = self.pieces(with_image)
+                pieces = self.pieces(chat)
+                if not all("\u2603" in piece for piece in pieces):
+                    raise RecordError("it does not show what is said")
                 break
             except RecordError as error:
-                fault = str(error)
+                fault = fault or str(error)
         else:
             raise ValueError(f"the tokenizer's chat template does not take a chat with an image: {fault}")
-        ((ids, answers),) = self.encode([pieces])
-        if (ids == self.image_id).sum() != 1:
+        prompt, *answers = self._ids(pieces)
+        if prompt.count(self.image_id) != 1:
             raise ValueError(f"the tokenizer's chat template does not show an image as {image_token!r}")
-        if not self._is_control[ids[answers]].any():
-            raise ValueError("the tokenizer's chat template does not end an answer by a special token")
+        behind = self._ids([pieces[-1].partition("\u2603")[2]])[0]
+        ends = [i for i in behind if i in set(special.values())]
+        if not ends or not all(ends[0] in answer for answer in answers):
+            raise ValueError("the tokenizer's chat template does not end each answer by a special token")
+        self._end_id = ends[0]
         whole, *parts = self._ids(["a\nb", "a\n", "b"])
         if whole != parts[0] + parts[1]:
             raise ValueError(
                 "the tokenizer adds a space to what it begins with, so answers cannot be told from prompts"
             )
+        return "".join(pieces)
 
     def set_apart(self, value: Any) -> tuple[Any, int]:
         """A text, or the texts in lists and dicts, with no control token spelled any more; and how many were."""
@@ -92,8 +99,8 @@ class ChatTokenizer:
             items = [self.set_apart(item) for item in value]
             return [item for item, _ in items], sum(count for _, count in items)
         if isinstance(value, dict):
-            items = [self.set_apart(item) for item in value.values()]
-            return dict(zip(value, (item for item, _ in items), strict=True)), sum(count for _, count in items)
+            pairs = [(self.set_apart(name), self.set_apart(item)) for name, item in value.items()]
+            return {name: item for (name, _), (item, _) in pairs}, sum(a + b for (_, a), (_, b) in pairs)
         return value, 0
 
     def pieces(self, messages: Sequence[Record], tools: Any = None) -> list[str]:
@@ -110,39 +117,29 @@ class ChatTokenizer:
         """
         messages = [self._written(message) for message in messages]
         text = self._render(messages, tools)
-        begins = [0]
         for i, message in enumerate(messages):
-            if message["role"] != "assistant":
-                # What a tool said may be written as JSON.
-                parts = [] if message["role"] == "tool" else _parts(message)
-                if not all(part["text"].strip() in text for part in parts if part["type"] == "text"):
-                    raise RecordError(f"the chat template does not show messages[{i}], of role {message['role']!r}")
-                continue
-            begin = self._begin(text, messages[:i], tools)
-            if begin <= begins[-1]:
-                raise RecordError(f"the chat template does not write the answer in messages[{i}] as it asks for it")
-            begins.append(begin)
+            if not all(said in text for said in _said(message)):
+                raise RecordError(f"the chat template does not show messages[{i}], of role {message['role']!r}")
+        if not all(name in text for name in _names(tools)):
+            raise RecordError("the chat template does not show the tools")
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise RecordError(f"a text holds a lone surrogate (U+{ord(text[error.start]):04X})") from None
+        # No text holds the header, since it has a control token, which texts have not.
+        places = [found.end() for found in re.finditer(re.escape(self._header), text)]
+        answers = sum(message["role"] == "assistant" for message in messages)
+        if len(places) != answers:
+            raise RecordError(f"the chat template shows {len(places)} headers of answers for {answers} of them")
+        begins = [0]
+        for place in places:
+            for line in self._asked:
+                # Earlier answers are written without their thoughts, where a template asks for some to begin.
+                if not text.startswith(line, place):
+                    break
+                place += len(line)
+            begins.append(place)
         return [text[start:stop] for start, stop in zip(begins, [*begins[1:], len(text)], strict=True)]
-
-    def _begin(self, text: str, before: list[Record], tools: Any) -> int:
-        """Where in a chat's text the answer to the turns before it begins; -1 if the template wrote them otherwise."""
-        asked = self._render(before, tools, add_generation_prompt=True)
-        if text.startswith(asked):
-            return len(asked)
-        shown = self._render(before, tools)
-        # Earlier answers are written without their thoughts, where the template asks for some to begin.
-        if not (text.startswith(shown) and asked.startswith(shown)):
-            return -1
-        at = len(shown)
-        for line in LINE.findall(asked[len(shown) :]):
-            if not text.startswith(line, at):
-                break
-            at += len(line)
-        return at if at > len(shown) else -1
 
     def encode(self, chats: Sequence[list[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Token ids [L] int32 of each chat's pieces, one placeholder an image, and whether each is an answer's [L]."""
@@ -152,8 +149,8 @@ class ChatTokenizer:
             parts = [np.array(next(encoded), np.int32) for _ in pieces]
             answers = [np.zeros(len(part), bool) for part in parts]
             for part, answer in zip(parts[1:], answers[1:], strict=True):
-                ends = np.flatnonzero(self._is_control[part])
-                answer[: ends[0] + 1 if len(ends) else len(part)] = True
+                ends = np.flatnonzero(part == self._end_id)
+                answer[: ends[0] + 1 if len(ends) else None] = True
             done.append((np.concatenate(parts), np.concatenate(answers)))
         return done
 
@@ -181,6 +178,16 @@ class ChatTokenizer:
         return text
 
 
-def _parts(message: Record) -> list[Record]:
+def _said(message: Record) -> list[str]:
+    """What a turn must show: a question's texts, and the names of tools that are called; a tool may answer in JSON."""
     content = message["content"]
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    told = message["role"] not in ("assistant", "tool")
+    said = [part["text"].strip() for part in parts if part["type"] == "text"] if told else []
+    return said + _names(message.get("tool_calls"))
+
+
+def _names(tools: Any) -> list[str]:
+    """The names of tools, or of calls of tools, where they are said as usual."""
+    functions = [t.get("function", t) for t in tools or [] if isinstance(t, dict)]
+    return [f["name"] for f in functions if isinstance(f, dict) and isinstance(f.get("name"), str)]

@@ -18,7 +18,7 @@ from gpurender.feed.images import OwnImages
 from gpurender.feed.planned import Planned, Problem, layout_arrays
 from gpurender.feed.positions import rotary_positions
 from gpurender.feed.profile import Profile
-from gpurender.feed.records import record_chat, record_name
+from gpurender.feed.records import record_chat, record_name, record_tools
 from gpurender.lomo import LoMo
 from gpurender.lomo.records import Record, RecordError, interleave
 from gpurender.lomo.substitute import PROVENANCE, Outcome
@@ -102,6 +102,8 @@ class Collator:
         self.max_length = max_length if max_length is not None else int(min(tokenizer.model_max_length, 2**31))
         self.on_error = on_error
         self._chat = ChatTokenizer(tokenizer, profile.image_token)
+        if not Path(image_folder).is_dir():
+            raise ValueError(f"image_folder must be a folder, not {str(image_folder)!r}")
         self._images = OwnImages(profile, Path(image_folder), image_processor)
         # Shared, so that workers that live on see a new epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -113,7 +115,7 @@ class Collator:
             self._epoch = self._epoch.clone().share_memory_()
 
     def __copy__(self) -> Collator:
-        done = object.__new__(Collator)
+        done = object.__new__(type(self))
         done.__setstate__(self.__dict__ | {"_epoch": self._epoch.clone()})
         return done
 
@@ -155,6 +157,9 @@ class Collator:
             kept.append([row for row in itertools.islice(rest, len(pack)) if row is not None])
             if is_packed:
                 self._fit(kept[-1], found)
+        for row in itertools.chain.from_iterable(kept):
+            if row.kept_for:
+                found.add(row.id, "kept", row.kept_for)
         return self._pack([pack for pack in kept if pack], is_packed, len(rows), layout, params, found.problems)
 
     def _fit(self, pack: list[_Row], found: _Found) -> None:
@@ -181,7 +186,8 @@ class Collator:
         found = _Found(self.on_error)
         chats: dict[int, Record] = {}
         for n, record in enumerate(records):
-            with found.named(record_name(record)):
+            with found.named(f"number {n} of its batch"):
+                found.name = record_name(record) or found.name
                 chats[n] = record_chat(record)
         done = self.lomo(list(chats.values()), epoch=self.epoch, fits=self.profile.fits)
         params = done.params
@@ -200,8 +206,8 @@ class Collator:
     def _row(self, record: Record, outcome: Outcome) -> _Row:
         counts = Counter({outcome.status: 1, "cuts": outcome.cuts})
         rewritten = outcome.status == "rewritten"
-        tools, counts["apart"] = self._chat.set_apart(record.get("tools"))
-        row = _Row(record["id"], [], counts, tools if isinstance(tools, list) else None)
+        tools, counts["apart"] = self._chat.set_apart(record_tools(record))
+        row = _Row(record["id"], [], counts, tools)
         row.kept_for = outcome.reason if outcome.is_problem else ""
         past = itertools.cycle(("user", "assistant"))
         # A rewritten record's images are numbers of pages.
@@ -249,8 +255,6 @@ class Collator:
                 if len(row.ids) > self.max_length:
                     raise RecordError(f"it has {len(row.ids)} tokens, more than max_length={self.max_length}")
                 row.counts["tokens"], row.counts["image_tokens"] = len(row.ids), int(tokens.sum())
-                if row.kept_for:
-                    found.add(row.id, "kept", row.kept_for)
                 rows[n] = row
 
     def _pack(
@@ -322,7 +326,7 @@ class _Found:
     def __init__(self, on_error: str) -> None:
         self.on_error = on_error
         self.problems: list[Problem] = []
-        self._name = ""
+        self.name = ""
 
     def add(self, name: str, status: str, reason: str) -> None:
         """Note a problem; a reason that repeats what a record holds may be long."""
@@ -330,7 +334,7 @@ class _Found:
 
     def named(self, name: str) -> _Found:
         """A context whose errors are of this record."""
-        self._name = name
+        self.name = name
         return self
 
     def __enter__(self) -> None:
@@ -341,6 +345,6 @@ class _Found:
             return False
         reason = str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
         if self.on_error == "raise":
-            raise RecordError(f"record {self._name}: {reason}") from error
-        self.add(self._name, "skipped", reason)
+            raise RecordError(f"record {self.name}: {reason}") from error
+        self.add(self.name, "skipped", reason)
         return True

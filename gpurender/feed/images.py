@@ -27,18 +27,30 @@ class OwnImages:
         processor: An image processor; by default transformers' for the Qwen2-VL family, with the profile's numbers.
 
     Raises:
-        ValueError: The processor has other patches than the profile.
+        ValueError: The processor has other patches, mean or std than the profile.
     """
 
     def __init__(self, profile: Profile, folder: Path, processor: Any = None) -> None:
         self._profile = profile
         self._folder = folder
         self._processor = processor
-        numbers = {"patch_size": "patch", "merge_size": "merge", "temporal_patch_size": "temporal"}
-        for theirs, ours in numbers.items() if processor is not None else ():
-            found, wanted = getattr(processor, theirs, None), getattr(profile, ours, None)
-            if found != wanted:
-                raise ValueError(f"image_processor has {theirs}={found}, where the profile has {wanted}")
+        if processor is not None:
+            self._compare(profile, processor)
+
+    def _compare(self, profile: Profile, processor: Any) -> None:
+        if not isinstance(profile, Patched):
+            raise ValueError("image_processor is for records' own images, which profile 'dense' does not take")
+        wanted: dict[str, Any] = {
+            "patch_size": profile.patch,
+            "merge_size": profile.merge,
+            "temporal_patch_size": profile.temporal,
+            "image_mean": list(profile.mean),
+            "image_std": list(profile.std),
+        }
+        for name, ours in wanted.items():
+            theirs = getattr(processor, name, None)
+            if not np.array_equal(theirs if theirs is not None else [], ours):
+                raise ValueError(f"image_processor has {name}={theirs}, where the profile has {ours}")
 
     def open(self, source: Any) -> Any:
         """An image as a PIL image, RGB, upright.
@@ -68,6 +80,8 @@ class OwnImages:
         try:
             image = source if isinstance(source, Image.Image) else Image.open(source, formats=formats)
             return ImageOps.exif_transpose(image).convert("RGB")
+        except (MemoryError, ImportError):
+            raise
         except Exception as error:  # of any decoder
             raise RecordError(f"an image cannot be opened: {error}") from None
 
@@ -89,6 +103,8 @@ class OwnImages:
             found = processor(images=images, return_tensors="pt")
             values, grids = found["pixel_values"], np.asarray(found["image_grid_thw"], np.int64)
             frames = values.reshape(int(grids.prod(1).sum()), 3, -1, width // (3 * getattr(profile, "temporal", 1)))
+        except (MemoryError, ImportError):
+            raise
         except Exception as error:  # of any processor
             raise RecordError(f"the image processor refuses an image: {error}") from None
         rows = frames[:, :, 0].to(getattr(torch, profile.dtype)).contiguous().flatten(1)

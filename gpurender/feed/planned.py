@@ -116,8 +116,7 @@ class Planned:
     @property
     def layout(self) -> Layout:
         """The pages, without word boxes."""
-        # Copies: a view of pinned memory would be copied to a device behind the back of whoever frees it.
-        arrays: dict[str, Any] = {name: self._view(f"layout.{name}").copy() for name in LAYOUT}
+        arrays: dict[str, Any] = {name: self._view(f"layout.{name}") for name in LAYOUT}
         return Layout(**arrays, fonts=self._fonts)
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -22,8 +23,8 @@ __all__ = ["PrefetchLoader"]
 WARNINGS = 10  # records that a loader warns of by name; all are in `problems`
 PROBLEMS = 1000  # records that a loader remembers
 
-# The pass that a collator works for just now, by its loader and number: the epoch is one for all its workers.
-_working: WeakKeyDictionary[Collator, tuple[int, int]] = WeakKeyDictionary()
+# The pass that a collator works for: its epoch is one for all its workers.
+_working: WeakKeyDictionary[Collator, object] = WeakKeyDictionary()
 
 
 class _Ready(NamedTuple):
@@ -101,7 +102,7 @@ class PrefetchLoader:
         self._epoch = 0
         self._state: dict[str, Any] = {"epoch": 0, "batches": 0}
         self._resume: dict[str, Any] | None = None
-        self._passes = 0
+        self._is_told = False  # whether the epoch was set since a state was loaded
 
     def __len__(self) -> int:
         """How many batches a pass has."""
@@ -119,6 +120,7 @@ class PrefetchLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass this epoch, and those that follow it count on from there."""
+        self._is_told = True
         if self._resume is None or self._resume["epoch"] != epoch:
             self._epoch, self._resume = epoch, None
             self._state = {"epoch": epoch, "batches": 0}
@@ -128,10 +130,11 @@ class PrefetchLoader:
         return dict(self._state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind that position in the next pass; from the end of an epoch, with the next one.
+        """Go on behind that position in the next pass.
 
-        A loader without a state of its own has to give the batches in the same order as then; those before the position
-        are planned and passed over.
+        From the end of an epoch it is the next one; but if :meth:`set_epoch` names the one that has ended, that pass
+        gives nothing more. A loader without a state of its own has to give the batches in the same order as then; those
+        before the position are planned and passed over.
 
         Raises:
             ValueError: It is no state of a PrefetchLoader, or one with a `StatefulDataLoader` where this has another.
@@ -141,42 +144,18 @@ class PrefetchLoader:
             raise ValueError(f"state must be of a PrefetchLoader, with epoch and batches, not {state!r}")
         if "loader" in state and not hasattr(self.loader, "load_state_dict"):
             raise ValueError(f"state holds the state of a loader, which a {type(self.loader).__name__} cannot take")
-        state = dict(state)
-        try:
-            if state["batches"] >= len(self.loader):
-                state = {"epoch": state["epoch"] + 1, "batches": 0}
-        except TypeError:
-            # A stream has no length; its end is found by reading.
-            pass
-        self._resume, self._state = state, dict(state)
+        self._resume, self._state, self._is_told = dict(state), dict(state), False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """A pass over the data. An earlier one over the same loader ends with it."""
-        owner = _working.get(self._collator)
-        if owner is not None and owner[0] != id(self):
-            raise RuntimeError(
-                "this Collator is at work for another PrefetchLoader, whose pass has not ended: give each loader one "
-                "of its own (copy.copy)"
-            )
-        self._passes += 1
-        mine = id(self), self._passes
-        _working[self._collator] = mine
-        try:
-            resumed = self._resume is not None
-            found = False
-            for inputs in self._pass():
-                found = True
-                yield inputs
-                if _working.get(self._collator) != mine:
-                    raise RuntimeError("a later pass over this PrefetchLoader has begun, and taken its epoch along")
-            if resumed and not found:
-                # The position was the end of its epoch.
-                yield from self._pass()
-        finally:
-            if _working.get(self._collator) == mine:
-                del _working[self._collator]
+        """A pass over the data. An earlier one that has not ended, of this Collator, cannot go on after it."""
+        mine = _working[self._collator] = object()
+        goes_on = self._resume is not None and not self._is_told
+        if not (yield from self._pass(mine)) and goes_on:
+            # The position was the end of its epoch.
+            yield from self._pass(mine)
 
-    def _pass(self) -> Iterator[dict[str, Any]]:
+    def _pass(self, mine: object) -> Generator[dict[str, Any], None, int]:
+        """The rest of an epoch; returns how many batches were read for it."""
         began = perf_counter()
         resumed, self._resume = self._resume, None
         epoch = self._epoch = resumed["epoch"] if resumed else self._epoch
@@ -189,43 +168,67 @@ class PrefetchLoader:
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
         number = 0
-        if resumed and "loader" in resumed:
-            self.loader.load_state_dict(resumed["loader"])
+        if self._has_ended(passed):
+            source: Iterator[Any] = iter(())
             number = passed
-        source = iter(self.loader)
+        else:
+            if resumed and "loader" in resumed:
+                self.loader.load_state_dict(resumed["loader"])
+                number = passed
+            source = iter(self.loader)
         queue: deque[_Ready] = deque()
         is_over = False
         while True:
             while not is_over and len(queue) < self.depth:
                 try:
                     planned = self._next(source)
-                    number += 1
                     if planned is None:
                         is_over = True
-                    elif number > passed:
+                        break
+                    number += 1
+                    if number > passed:
                         queue.append(self._prepare(planned, epoch, number))
                 except (RuntimeError, ConnectionError, EOFError) as error:
-                    # A worker's death shows wherever its pipe, or its signal, is met.
-                    if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+                    if not self._is_of_dead_worker(error):
                         raise
                     raise RuntimeError(
                         f"a worker of the DataLoader died in epoch {epoch}, behind batch {self._state['batches']} "
                         f"(its own message stands above; if there is none, memory is the usual cause): {error}"
                     ) from error
             if not queue:
-                self._state = {"epoch": epoch + 1, "batches": 0}
+                self._state = {"epoch": self._epoch, "batches": 0}
                 self.waited += perf_counter() - began
-                return
-            ready = queue.popleft()
-            self._state = ready.state
-            self._note(ready.planned)
-            if not len(ready.planned):
+                return max(number - passed, 0)
+            if not len(queue[0].planned):
                 # Every record of it was left out.
+                self._hand_over(queue.popleft())
                 continue
-            self._hand_over(ready)
             self.waited += perf_counter() - began
-            yield ready.inputs
+            # Nothing here holds what is handed over.
+            yield self._hand_over(queue.popleft())
             began = perf_counter()
+            if _working.get(self._collator) is not mine:
+                raise RuntimeError(
+                    "a later pass has begun, over this PrefetchLoader or another with the same Collator, and taken its "
+                    "epoch along: give each loader a Collator of its own (copy.copy)"
+                )
+
+    def _has_ended(self, batches: int) -> bool:
+        """Whether an epoch has no more; False too where that is found by reading alone."""
+        from torch.utils.data import IterableDataset
+
+        if not batches or isinstance(getattr(self.loader, "dataset", None), IterableDataset):
+            return False
+        try:
+            return batches >= len(self.loader)
+        except TypeError:
+            return False
+
+    def _is_of_dead_worker(self, error: Exception) -> bool:
+        """Whether a worker's death shows in an error, wherever its pipe, or its signal, is met."""
+        if isinstance(error, RuntimeError):
+            return str(error).startswith("DataLoader worker")
+        return getattr(self.loader, "num_workers", 0) > 0 and not str(error).startswith("Caught")
 
     def _next(self, source: Iterator[Any]) -> Planned | None:
         planned = next(source, None)
@@ -237,7 +240,8 @@ class PrefetchLoader:
         import torch
 
         state = {"epoch": epoch, "batches": number}
-        if hasattr(self.loader, "state_dict"):
+        # Loaders of accelerate have the method whatever they are made of.
+        with suppress(AttributeError):
             state["loader"] = self.loader.state_dict()
         if not len(planned):
             return _Ready({}, planned, state, None)
@@ -259,12 +263,14 @@ class PrefetchLoader:
                 f"max_pixels, or depth={self.depth}. {error}"
             ) from error
 
-    def _hand_over(self, ready: _Ready) -> None:
+    def _hand_over(self, ready: _Ready) -> dict[str, Any]:
         """Let the model's stream wait for the side stream, and keep the memory until it is done with it."""
         import torch
 
+        self._state = ready.state
+        self._note(ready.planned)
         if ready.done is None:
-            return
+            return ready.inputs
         stream = torch.cuda.current_stream(self.renderer.device)
         stream.wait_event(ready.done)
         self._handed = torch.cuda.Event()
@@ -272,6 +278,7 @@ class PrefetchLoader:
         for value in ready.inputs.values():
             if isinstance(value, torch.Tensor):
                 value.record_stream(stream)
+        return ready.inputs
 
     def _note(self, planned: Planned) -> None:
         self.report.update(planned.counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from operator import index
 from typing import Any
 
@@ -11,20 +12,30 @@ from gpurender.lomo.records import MEDIA_FIELDS, Record, RecordError, holds_medi
 from gpurender.lomo.shapes import Chat, fit
 from gpurender.lomo.substitute import PROVENANCE
 
-__all__ = ["UNNAMED", "record_chat", "record_name"]
-
-UNNAMED = "without an id"
+__all__ = ["record_chat", "record_name", "record_tools"]
 
 
 def record_name(record: Any) -> str:
-    """A record's id, if it is a string that is not empty, or an integer; else :data:`UNNAMED`."""
+    """A record's id, if it is a string or an integer, else ""."""
     own: Any = record.get("id") if isinstance(record, dict) else None
-    if isinstance(own, str) and own:
-        return own
+    if isinstance(own, (str, bool)):
+        return own if isinstance(own, str) else ""
     try:
-        return UNNAMED if isinstance(own, (bool, str)) else str(index(own))
+        return str(index(own))
     except TypeError:
-        return UNNAMED
+        return ""
+
+
+def record_tools(record: Record) -> list[Any] | None:
+    """A record's tools: a list, or one in JSON as LLaMA-Factory has it; RecordError for other things."""
+    tools = record.get("tools")
+    try:
+        tools = json.loads(tools) if isinstance(tools, str) and tools.strip() else tools
+    except ValueError as error:
+        raise RecordError(f"'tools' is not JSON: {error}") from None
+    if not isinstance(tools, (list, str, type(None))):
+        raise RecordError(f"'tools' must be a list, not {type(tools).__name__}")
+    return tools or None if isinstance(tools, list) else None
 
 
 def record_chat(record: Any) -> Record:
@@ -64,13 +75,12 @@ def record_chat(record: Any) -> Record:
     answers = [m for m in messages if m["role"] == "assistant"]
     if not any(message_text(m).strip() or m.get("tool_calls") for m in answers):
         raise RecordError("no turn is the assistant's and holds text, so there is nothing to learn")
-    name = record_name(record)
-    chat["id"] = _name_of(messages) if name is UNNAMED else name
+    chat["id"] = record_name(record) or _name_of(messages)
     return chat
 
 
 def _calls_alone(turn: Any) -> bool:
-    return isinstance(turn, dict) and turn.get("content", "") is None and bool(turn.get("tool_calls"))
+    return isinstance(turn, dict) and turn.get("content") is None and bool(turn.get("tool_calls"))
 
 
 def _parts(message: Record) -> list[Record]:

@@ -195,7 +195,8 @@ def _runs(content: str | list[Record]) -> Iterator[tuple[str, Any]]:
             text += part["text"]
         elif part.get("type") in ("image", "image_url"):
             source = part.get("image", part.get("image_url", part.get("path")))
-            yield text, source.get("url", "") if isinstance(source, dict) else "" if source is None else source
+            source = source["url"] if isinstance(source, dict) and "url" in source else source
+            yield text, "" if source is None else source
             text = ""
         else:
             raise RecordError(f"a content part of type {part.get('type')!r} cannot be carried")

@@ -130,6 +130,13 @@ def test_what_the_template_refuses_is_the_records_fault(tokenizer):
     ("template", "token", "told"),
     [
         (None, PAD, "has no chat_template"),
+        (
+            "{% for m in messages %}{{ m.role }}: {% if m.content is string %}{{ m.content }}{% else %}"
+            "{% for p in m.content %}{{ '<|image_pad|>' if p.type == 'image' else p.text }}{% endfor %}{% endif %}"
+            "{{ '<|im_end|>' if loop.last else ' ' }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
+            PAD,
+            "does not take a chat with an image|does not end each answer",
+        ),
         ("same", "<image>", "'<image>', which is no special token of this tokenizer"),
         (
             "{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}{{ 'assistant: ' if "
@@ -148,7 +155,7 @@ def test_what_the_template_refuses_is_the_records_fault(tokenizer):
             "{% for p in m.content %}{{ '<|image_pad|>' if p.type == 'image' else p.text }}{% endfor %}{% endif %}\n"
             "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
             PAD,
-            "does not end an answer by a special token",
+            "does not end each answer by a special token",
         ),
     ],
 )
@@ -226,7 +233,7 @@ def test_turns_that_a_template_does_not_show(tokenizer):
 def test_answers_that_begin_otherwise_than_asked(tokenizer):
     """An answer's header is not what the template asks by: its beginning cannot be told."""
     odd = tokenizer.chat_template.replace("'<|im_start|>' + message.role", "'<|im_start|>' + message.role + ' says'")
-    with pytest.raises(ValueError, match=r"does not write the answer in messages\[1\] as it asks for it"):
+    with pytest.raises(ValueError, match="shows 0 headers of answers for 2 of them"):
         ChatTokenizer(with_template(tokenizer, odd), PAD)
 
 
@@ -250,3 +257,40 @@ def test_set_apart_reaches_into_lists_and_dicts(chats):
 def test_lone_surrogates_are_named(chats):
     with pytest.raises(RecordError, match=r"a lone surrogate \(U\+DC00\)"):
         chats.pieces([said("user", "a"), said("assistant", "b\udc00")])
+
+
+def test_chats_that_begin_with_an_answer_or_have_two_in_a_row(tokenizer, chats):
+    chat = [said("assistant", "a"), said("assistant", "b"), said("user", "c"), said("assistant", "d")]
+    assert answers_of(tokenizer, chats, chat)[1] == ["a<|im_end|>", "b<|im_end|>", "d<|im_end|>"]
+    asking = with_template(tokenizer, ASKING)
+    assert answers_of(asking, ChatTokenizer(asking, PAD), chat)[1] == [
+        "a<|im_end|>",
+        "b<|im_end|>",
+        "\n</think>\n\nd<|im_end|>",
+    ]
+
+
+def test_calls_and_tools_that_a_template_does_not_show(chats):
+    call = said("assistant", "") | {"tool_calls": [{"function": {"name": "add", "arguments": {}}}]}
+    with pytest.raises(RecordError, match=r"does not show messages\[1\], of role 'assistant'"):
+        chats.pieces([said("user", "a"), call])
+    with pytest.raises(RecordError, match="does not show the tools"):
+        chats.pieces([said("user", "a"), said("assistant", "b")], [{"type": "function", "function": {"name": "add"}}])
+
+
+def test_special_tokens_within_answers_and_those_of_templates_made_of_parts(tokenizer):
+    """An answer goes on behind a special token that does not end it; what a template puts together is control."""
+    other = copy.deepcopy(tokenizer)
+    names = ["<|user|>", "<|assistant|>", "<call>"]
+    other.add_special_tokens({"extra_special_tokens": [*other.extra_special_tokens, *names]})
+    other.chat_template = (
+        "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% if m.content is string %}{{ m.content }}{% else %}"
+        "{% for p in m.content %}{{ '<|image_pad|>' if p.type == 'image' else p.text }}{% endfor %}{% endif %}"
+        "<|im_end|>{% endfor %}{{ '<|assistant|>' if add_generation_prompt }}"
+    )
+    chats = ChatTokenizer(other, PAD)
+    assert chats.set_apart("<|user|><call>") == ("< |user|><call>", 1)
+    chat = [said("user", "a"), said("assistant", "<call>f")]
+    assert answers_of(other, chats, chat)[1] == ["<call>f<|im_end|>"]
+    # Ids beyond the number of tokens.
+    assert chats.set_apart({"<|im_end|>": 1}) == ({"< |im_end|>": 1}, 1)

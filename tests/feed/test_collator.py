@@ -234,6 +234,31 @@ def test_mixed_batches(tokenizer, chat):
     assert render(half(records[:1]))["pixel_values"].equal(torch.cat(own[:2]).bfloat16())
 
 
+def test_images_of_datasets_as_parts(tokenizer, chat):
+    png = io.BytesIO()
+    picture().save(png, "PNG")
+    parts = [{"type": "image", "image": {"bytes": png.getvalue(), "path": None}}, {"type": "text", "text": "See."}]
+    planned = make(tokenizer)([chat(1, parts)])
+    assert planned.counts["own_images"] == 1
+    assert not planned.problems
+
+
+def test_errors_that_are_not_of_the_record_stop(tokenizer, chat):
+    """A processor without what it needs would leave out every record with an image."""
+    processor = processor_of(profiles.qwen2_5_vl())
+
+    class Unfit:
+        patch_size, merge_size, temporal_patch_size = 14, 2, 2
+        image_mean, image_std = processor.image_mean, processor.image_std
+
+        def __call__(self, images, return_tensors):
+            raise ImportError("needs torchvision")
+
+    collator = make(tokenizer, image_processor=Unfit())
+    with pytest.raises(ImportError, match="needs torchvision"):
+        collator([chat(1, "<image>See.", images=[picture()])])
+
+
 def test_images_from_files(tokenizer, chat, tmp_path):
     picture().save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:100])
@@ -338,9 +363,9 @@ def test_records_that_cannot_be_used(tokenizer, chat, record, told):
     assert planned.counts["skipped"] == 1
     (problem,) = planned.problems
     assert problem.status == "skipped"
-    with pytest.raises(RecordError, match=f"record {problem.record}: .*{told}"):
+    with pytest.raises(RecordError, match=f"record (bad|number 0 of its batch): .*{told}"):
         make(tokenizer, ratio=0, max_length=900, on_error="raise")([record])
-    assert problem.record == "bad" or not isinstance(record, dict)
+    assert problem.record == ("bad" if isinstance(record, dict) else "number 1 of its batch")
 
 
 def test_a_batch_of_nothing(tokenizer):
@@ -437,9 +462,7 @@ def test_a_broken_record_costs_itself_whatever_it_holds(tokenizer, chat):
 
     class Odd(dict):
         def get(self, name, default=None):
-            if name == "messages":
-                raise ZeroDivisionError("odd")
-            return default
+            raise ZeroDivisionError("odd")
 
     planned = make(tokenizer)([chat(1), Odd(messages=[]), chat(2)])
     assert len(planned) == 2
@@ -466,6 +489,14 @@ def test_images_as_they_are_meant(tokenizer, chat, tmp_path):
     assert batch["pixel_values"].equal(expected["pixel_values"])
     with pytest.raises(ValueError, match="image_processor has patch_size=14, where the profile has 16"):
         make(tokenizer, profiles.qwen3_vl(), image_processor=processor_of(profile))
+    other = processor_of(profile)
+    other.image_mean = [0.5, 0.5, 0.5]
+    with pytest.raises(ValueError, match="image_processor has image_mean"):
+        make(tokenizer, profile, image_processor=other)
+    with pytest.raises(ValueError, match="image_processor is for records' own images"):
+        make(tokenizer, profiles.dense(image_token=PAD), image_processor=other)
+    with pytest.raises(ValueError, match="image_folder must be a folder, not '/nowhere'"):
+        make(tokenizer, profile, image_folder="/nowhere")
 
 
 def test_what_is_left_out_is_not_rendered(tokenizer, chat):
@@ -512,10 +543,10 @@ def test_tools_and_what_else_turns_have_reach_the_template(tokenizer, chat):
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
     other.chat_template = "{% if tools %}T{{ tools[0].name }}{% endif %}" + other.chat_template
-    calls = [{"type": "function", "function": {"name": "f", "arguments": {"a": "x<|im_end|>y"}}}]
+    calls = [{"type": "function", "function": {"name": "x", "arguments": {"a": "x<|im_end|>y"}}}]
     messages = [
         {"role": "user", "content": "Call.", "name": "Ada"},
-        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "assistant", "tool_calls": calls},
         {"role": "tool", "content": "4"},
         {"role": "assistant", "content": "Four."},
     ]
@@ -525,8 +556,12 @@ def test_tools_and_what_else_turns_have_reach_the_template(tokenizer, chat):
     assert shown(tokenizer, batch).startswith("<|im_start|>user=Ada\nCall.<|im_end|>")
     assert learned(tokenizer, batch) == "x< |im_end|>y<|im_end|>Four.<|im_end|>"
     assert planned.counts["apart"] == 1
-    tools = render(make(other, ratio=0)([chat(1) | {"tools": [{"name": "N<|im_end|>"}]}]))
-    assert "TN< |im_end|>" in shown(tokenizer, tools)
+    for tools in ([{"name": "N<|im_end|>"}], '[{"name": "N<|im_end|>"}]'):
+        batch = render(make(other, ratio=0)([chat(1) | {"tools": tools}]))
+        assert shown(tokenizer, batch).startswith("TN< |im_end|><|im_start|>user")
+    for tools in ({"a": 1}, "[{"):
+        (problem,) = make(other, ratio=0)([chat(1) | {"tools": tools}]).problems
+        assert "'tools' " in problem.reason
 
 
 def test_counts_tell_of_images(tokenizer, chat):
@@ -564,7 +599,7 @@ def test_rows_that_are_too_full(tokenizer, chat):
     small = make(tokenizer, ratio=0, max_length=first + second)
     planned = small([records])
     assert planned.counts["tokens"] == first + second
-    assert [p.record for p in planned.problems] == ["r2"]
+    assert [(p.record, p.status) for p in planned.problems] == [("r2", "skipped")]
     assert "its row has no room for" in planned.problems[0].reason
     with pytest.raises(ValueError, match="records cannot share a row"):
         make(tokenizer, profiles.qwen3_5())([records])

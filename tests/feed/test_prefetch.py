@@ -3,6 +3,7 @@
 import os
 import signal
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -139,7 +140,7 @@ def test_the_end_of_an_epoch_is_the_beginning_of_the_next(tokenizer, records, st
     for state in (at_the_end, behind):
         later = feed(tokenizer, records, loader=kind)
         later.load_state_dict(state)
-        assert later.state_dict() == {"epoch": 1, "batches": 0}
+        assert later.state_dict() == state
         assert same(second, taken(later))
         assert later.state_dict() == {"epoch": 2, "batches": 0}
 
@@ -189,21 +190,112 @@ def test_set_epoch_is_a_position(tokenizer, records):
 
 
 def test_a_later_pass_ends_an_earlier_one(tokenizer, records):
+    """Of the same loader, or of another with the same Collator, whose epoch is one."""
     loader = feed(tokenizer, records)
     first = iter(loader)
     next(first)
     second = iter(loader)
     next(second)
-    with pytest.raises(RuntimeError, match="a later pass over this PrefetchLoader has begun"):
+    with pytest.raises(RuntimeError, match="a later pass has begun"):
         next(first)
     assert len(list(second)) == 7
-    # The end of the first did not let go of what the second holds.
+    other = PrefetchLoader(loader.loader, device="cpu")
     third = iter(loader)
     next(third)
-    other = PrefetchLoader(loader.loader, device="cpu")
-    first.close()
-    with pytest.raises(RuntimeError, match="this Collator is at work"):
-        next(iter(other))
+    assert len(taken(other)) == 8
+    with pytest.raises(RuntimeError, match=r"a Collator of its own \(copy.copy\)"):
+        next(third)
+
+
+def test_epochs_told_after_a_resume(tokenizer, records):
+    """A loop that counts its epochs itself sees nothing twice, and misses nothing."""
+    whole = [taken(feed(tokenizer, records)), None]
+    loader = feed(tokenizer, records)
+    loader.set_epoch(1)
+    whole[1] = taken(loader)
+    for batches, state in ((8, {"epoch": 0, "batches": 8}), (3, {"epoch": 0, "batches": 3})):
+        later = feed(tokenizer, records)
+        later.load_state_dict(state)
+        seen = []
+        for epoch in range(2):
+            later.set_epoch(epoch)
+            seen += taken(later)
+        assert same([*whole[0][batches:], *whole[1]], seen)
+    skipping = feed(tokenizer, records)
+    skipping.load_state_dict({"epoch": 0, "batches": 8})
+    skipping.set_epoch(1)
+    assert same(whole[1], taken(skipping))
+    # What is told in a pass holds for the next.
+    told = feed(tokenizer, records)
+    for _ in told:
+        told.set_epoch(1)
+    assert told.state_dict() == {"epoch": 1, "batches": 0}
+    assert same(whole[1], taken(told))
+
+
+def test_a_resume_whose_rest_is_left_out_ends(tokenizer, records):
+    """An epoch is not at its end because none of what is left of it can be used."""
+    records[12:] = [{"id": "bad"}] * 4
+    loader = feed(tokenizer, records)
+    loader.load_state_dict({"epoch": 0, "batches": 6})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert taken(loader) == []
+        assert loader.state_dict() == {"epoch": 1, "batches": 0}
+        assert len(taken(loader)) == 6
+
+
+class Approximate(Stream):
+    """Two workers' parts, and a length that is less than the batches there are."""
+
+    def __iter__(self):
+        info = torch.utils.data.get_worker_info()
+        yield from self.records[info.id :: 2]
+
+    def __len__(self):
+        return len(self.records)
+
+
+def test_a_streams_length_is_not_trusted(tokenizer, records):
+    def made():
+        plan = collator(tokenizer)
+        loader = DataLoader(Approximate(records[:8]), batch_size=3, collate_fn=plan, num_workers=2)
+        return PrefetchLoader(loader, device="cpu")
+
+    whole = taken(made())
+    assert len(whole) == 4
+    later = made()
+    later.load_state_dict({"epoch": 0, "batches": 3})
+    assert same(whole[3:], taken(later))
+
+
+def test_what_was_handed_over_is_not_held(tokenizer, records):
+    loader = iter(feed(tokenizer, records))
+    batch = next(loader)
+    held = weakref.ref(batch["input_ids"])
+    del batch
+    assert held() is None
+
+
+class Faulty(torch.utils.data.Dataset):
+    """A dataset with errors of its own."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, n):
+        raise self.error
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("error", [RuntimeError("my data is broken"), ConnectionResetError("my store is away")])
+def test_errors_of_a_dataset_are_not_a_workers_death(tokenizer, error, workers):
+    with pytest.raises(type(error), match=f"{error}") as raised:
+        list(feed(tokenizer, Faulty(error), workers=workers))
+    assert "died" not in str(raised.value)
 
 
 def test_persistent_workers_see_the_epoch(tokenizer, records):
@@ -279,17 +371,6 @@ def test_a_full_device(tokenizer, records, monkeypatch):
     monkeypatch.setattr(Planned, "render", full)
     with pytest.raises(torch.OutOfMemoryError, match="no memory on cpu to render batch 1 of epoch 0, of 2 records"):
         list(feed(tokenizer, records))
-
-
-def test_a_collator_feeds_one_loader_at_a_time(tokenizer, records):
-    made = DataLoader(records, batch_size=8, collate_fn=collator(tokenizer))
-    one, other = PrefetchLoader(made, device="cpu"), PrefetchLoader(made, device="cpu")
-    begun = iter(one)
-    next(begun)
-    with pytest.raises(RuntimeError, match="this Collator is at work for another PrefetchLoader"):
-        next(iter(other))
-    begun.close()
-    assert len(taken(other)) == 2
 
 
 @pytest.mark.parametrize(
