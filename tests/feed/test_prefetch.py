@@ -54,6 +54,21 @@ def test_yields_what_the_planned_batches_become(tokenizer, records, device):
     assert (loader.dataset, loader.batch_size) == (records, 2)
 
 
+def test_backends_feed_the_same(tokenizer, chat):
+    """All of the device's work in Triton, interpreted where there is no GPU: within a level of the reference."""
+    records = [chat(n, "Add 2 and 3.") for n in range(4)]
+    lomo = LoMo(ratio=1, distort=distort.presets.lomo(), typesetter=Typesetter(margin=2))
+    found = {}
+    for backend in ("reference", "cpu", "triton"):
+        loader = DataLoader(records, batch_size=4, collate_fn=Collator(tokenizer, profiles.qwen2_5_vl(), lomo=lomo))
+        device = "cuda" if backend == "triton" and torch.cuda.is_available() else "cpu"
+        (found[backend],) = taken(PrefetchLoader(loader, device=device, backend=backend))
+    for backend in ("cpu", "triton"):
+        for name, tensor in found.pop(backend).items():
+            atol = 0.016 if name == "pixel_values" else 0
+            torch.testing.assert_close(tensor, found["reference"][name], rtol=0, atol=atol)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_model_takes_them_and_learns(tokenizer, tiny, records, device):
     for family, profile in (("qwen2_5_vl", profiles.qwen2_5_vl()), ("qwen3_vl", profiles.qwen3_vl())):
