@@ -126,7 +126,7 @@ class ChatTokenizer:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise RecordError(f"a text holds a lone surrogate (U+{ord(text[error.start]):04X})") from None
-        # No text holds the header, since it has a control token, which texts have not.
+        # Texts hold no control token, so none holds a header that has one; where it has none, they are counted.
         places = [found.end() for found in re.finditer(re.escape(self._header), text)]
         answers = sum(message["role"] == "assistant" for message in messages)
         if len(places) != answers:

@@ -97,12 +97,12 @@ class OwnImages:
         """
         import torch
 
-        processor, profile = self._loaded(), self._profile
-        _, width = profile.shape(0, np.empty((0, 2), np.int64))
+        processor = self._loaded()
+        profile: Any = self._profile
         try:
             found = processor(images=images, return_tensors="pt")
             values, grids = found["pixel_values"], np.asarray(found["image_grid_thw"], np.int64)
-            frames = values.reshape(int(grids.prod(1).sum()), 3, -1, width // (3 * getattr(profile, "temporal", 1)))
+            frames = values.reshape(int(grids.prod(1).sum()), 3, -1, profile.patch**2)
         except (MemoryError, ImportError):
             raise
         except Exception as error:  # of any processor

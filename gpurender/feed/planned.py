@@ -59,7 +59,7 @@ class Planned:
         data: [bytes] uint8 tensor on the CPU.
         counts: What became of the records: `read`, `rewritten`, `kept`, `skipped`, `images` (rendered), `own_images`,
             `cuts` (of spans too large for one image), `tokens`, `image_tokens`, `apart` (special tokens spelled in
-            texts, set apart), `missing` (images with a character that no font has), `left_clean`.
+            texts, set apart), `missing` (images with a character that no font has), `formulas_as_source`, `left_clean`.
         problems: Records that were left out or as text, and why.
     """
 

@@ -59,18 +59,7 @@ def qwen3_5(*, min_pixels: int = 256 * 256, max_pixels: int = 4096 * 4096, dtype
 
 def llava_ov15(*, min_pixels: int = 56 * 56, max_pixels: int = 1800 * 1800, dtype: Dtype = "float32") -> Patched:
     """LLaVA-OneVision-1.5: patches of 14 px and one frame, canvases in multiples of 28."""
-    return Patched(
-        mean=CLIP_MEAN,
-        std=CLIP_STD,
-        dtype=dtype,
-        image_token=IMAGE_PAD,
-        max_pixels=max_pixels,
-        patch=14,
-        merge=2,
-        temporal=1,
-        min_pixels=min_pixels,
-        axes=1,
-    )
+    return replace(qwen2_5_vl(min_pixels=min_pixels, max_pixels=max_pixels, dtype=dtype), temporal=1, axes=1)
 
 
 def dense(

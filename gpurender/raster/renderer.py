@@ -71,8 +71,10 @@ class Renderer:
         if self.device.startswith("cuda"):
             import torch
 
-            if not torch.cuda.is_available():
-                raise ValueError(f"device {self.device!r} is not there: torch finds no CUDA GPU")
+            count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+            if (torch.device(self.device).index or 0) >= count:
+                told = f"{count or 'no'} CUDA GPU{'s' * (count > 1)}"
+                raise ValueError(f"device {self.device!r} is not there: torch finds {told}")
         self.atlas = atlas if atlas is not None else Atlas(device=self.device)
         if self.atlas.device != self.device:
             raise ValueError(f"the atlas is on {self.atlas.device!r}, the renderer on {self.device!r}")
