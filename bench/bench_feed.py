@@ -79,7 +79,7 @@ def sizes_of(batch: Any) -> tuple[int, int]:
     if isinstance(batch, dict):
         tokens = sum(t.numel() * t.element_size() for name, t in batch.items() if t.shape[0] == len(batch["labels"]))
     else:
-        tokens = sum(batch._view(name).nbytes for name in ("input_ids", "answers", "lengths"))
+        tokens = batch._view("tokens").nbytes
     return pickled + shared, tokens
 
 

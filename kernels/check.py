@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-LARGEST = 2**31  # rows and columns of a bitmap
+LARGEST = 2**31 - 1  # rows and strides of bitmaps, and their first 16 bytes
 
 SOUND, NEGATIVE_SIZES, CANVAS_STARTS, GLYPH_STARTS, RULE_STARTS, PICTURE_STARTS, SLOTS, BITMAPS, PICTURES = range(9)
 
@@ -48,7 +48,7 @@ def find_fault(
         area = np.int64(sizes[n, 0]) * np.int64(sizes[n, 1])
         start += area * channels
         # The sum has not overflowed.
-        wrong |= canvas_starts[n + 1] != start or area > LARGEST**2 // 4 or start < 0
+        wrong |= canvas_starts[n + 1] != start or area > 2**60 or start < 0
     if wrong:
         return CANVAS_STARTS
     if not _rise(glyph_starts, len(glyph_slots)):
@@ -64,9 +64,9 @@ def find_fault(
         return SLOTS
     for i in range(np.uint64(len(slots))):
         first, rows, columns, stride = slots[i, 0], slots[i, 1], slots[i, 2], slots[i, 3]
-        wrong |= (first | rows | columns | stride) < 0 or stride & 15 != 0 or columns > stride
+        wrong |= (first | rows | columns | stride) < 0 or (first | stride) & 15 != 0 or columns > stride
         # In this order nothing overflows.
-        wrong |= stride > LARGEST or rows > LARGEST or first > coverage_size - rows * stride
+        wrong |= stride > LARGEST or rows > LARGEST or first >> 4 > LARGEST or first > coverage_size - rows * stride
     if wrong:
         return BITMAPS
     for p in range(len(picture_at)):

@@ -35,7 +35,8 @@ class Glyphs(NamedTuple):
 class Bitmaps(NamedTuple):
     """The atlas: S bitmaps of 8-bit coverage in one buffer.
 
-    Rows are `stride` bytes apart, a multiple of 16, and zero from `columns` on: backends read whole strides.
+    A bitmap begins at a multiple of 16 bytes. Its rows are `stride` bytes apart, a multiple of 16, and zero from
+    `columns` on: backends read whole strides.
     """
 
     coverage: Array  # [B] uint8
@@ -78,8 +79,8 @@ _FAULTS = {
     check.RULE_STARTS: "Rules.starts must rise from 0 to {rules}",
     check.PICTURE_STARTS: "Pictures.starts must rise from 0 to {pictures}",
     check.SLOTS: "Glyphs.slots must lie in [0, {bitmaps})",
-    check.BITMAPS: "Bitmaps.slots must hold, inside coverage: first byte, rows, columns, and a stride of at least as "
-    "many, a multiple of 16",
+    check.BITMAPS: "Bitmaps.slots must hold, inside coverage: first byte, a multiple of 16, rows, columns, and a "
+    "stride of at least as many, a multiple of 16",
     check.PICTURES: "Pictures must lie inside pixels",
 }
 

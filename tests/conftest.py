@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,20 @@ import torch
 # Read when kernels are imported, so it must stand before any of them is.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+
+def pytest_configure():
+    """Refuse versions whose kernels fail in the interpreter, before hundreds of tests do."""
+    try:
+        triton, numpy = ([int(n) for n in version(name).split(".")[:2]] for name in ("triton", "numpy"))
+    except PackageNotFoundError:
+        return
+    if os.environ.get("TRITON_INTERPRET") == "1" and triton < [3, 7] and numpy >= [2, 4]:
+        raise pytest.UsageError(
+            f"Triton {version('triton')} cannot interpret kernels with numpy {version('numpy')}, and there is no GPU: "
+            "pip install 'numpy<2.4', or pip install 'triton>=3.7'"
+        )
+
 
 # The first example of a test may compile; machines are slow and noisy.
 hypothesis.settings.register_profile("gpurender", deadline=None)

@@ -11,7 +11,7 @@ from gpurender.distort.steps import BOX, GAUSSIAN, MOTION, turn
 from gpurender.kernels import Blurs, Shades
 from gpurender.kernels.cpu.random import uniform
 
-__all__ = ["blurs", "shades"]
+__all__ = ["blurs", "shade_colors", "shades"]
 
 # Elements of a stain's key: its noise takes those below.
 FIRST_BLOT = 1 << 48
@@ -60,22 +60,42 @@ def _fill(kinds, values, halves, offsets, weights, starts):
 
 
 def shades(shadows: np.ndarray, stains: np.ndarray, sizes: np.ndarray, channels: int) -> Shades:
-    """What `kernels.shade` takes, from K passes.
+    """Return the parameters of `kernels.shade` for K passes.
 
     Args:
         shadows: [K, 8]: the numbers of `EdgeShadow`; zeros for none.
         stains: [K, 8]: the numbers of `Stain`; zeros for none.
         sizes: [K, 2]: height and width in px.
-        channels: Of the images; three are RGB, others have the colours' luma.
+        channels: Of the images; three are RGB, others have the colors' luma.
     """
     starts = np.concatenate([[0], np.cumsum(stains[:, 0].astype(np.int64))])
     blots, levels = np.empty((int(starts[-1]), 4)), np.empty((int(starts[-1]), 3))
     ramps = np.zeros((len(sizes), 4))
     _shade(shadows, stains, sizes, starts, ramps, blots, levels)
     if channels != 3:
-        # Rec. 601, as PIL has it.
-        levels = np.repeat(levels @ np.array([[0.299], [0.587], [0.114]]), channels, 1)
-    return Shades(ramps, stains[:, 6:8].astype(np.int64), blots, np.floor(levels + 0.5).astype(np.uint8), starts)
+        levels = np.repeat(_luma(levels), channels, 1)
+    return Shades(ramps, stains[:, 6:8].astype(np.int64), blots, _round(levels), starts)
+
+
+def shade_colors(stains: np.ndarray, channels: int) -> np.ndarray:
+    """Return the colors of the blots of K stains [K, 8] as a device plan has them, [B, max(channels, 3) + 1] int32.
+
+    Gray comes first; three channels are RGB, others have the colors' luma.
+    """
+    levels = np.repeat(stains[:, 3:6], stains[:, 0].astype(np.int64), 0)
+    gray = _luma(levels)
+    others = levels if channels in (1, 3) else np.repeat(gray, max(channels, 3), 1)
+    return _round(np.concatenate([gray, others], 1)).astype(np.int32)
+
+
+def _luma(levels: np.ndarray) -> np.ndarray:
+    """Rec. 601 luma as in PIL, [B, 1] from RGB [B, 3]."""
+    luma: np.ndarray = levels @ np.array([[0.299], [0.587], [0.114]])
+    return luma
+
+
+def _round(levels: np.ndarray) -> np.ndarray:
+    return np.floor(levels + 0.5).astype(np.uint8)
 
 
 @njit(cache=True)

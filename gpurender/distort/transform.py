@@ -9,9 +9,13 @@ import numpy as np
 
 from gpurender.distort import groups, steps
 from gpurender.distort.params import Params
+from gpurender.distort.passes import lay_passes
 from gpurender.distort.steps import BLUR, SHADE, WARP, WIDTH
 from gpurender.kernels import Backend, Images, Warps, blur, choose_backend, shade, warp
+from gpurender.kernels.arrays import device_of, has_dtype, to_tensor
 from gpurender.kernels.images import FLOATING
+from gpurender.kernels.plan import Plan, spread_colors
+from gpurender.kernels.plan.repack import lay_repack
 from gpurender.raster import Pages
 from gpurender.raster.pages import page_offsets
 
@@ -114,6 +118,8 @@ def _run(
     offsets, *passes = steps.plan(*params.program())
     if not offsets[-1]:
         return flat, sizes
+    if has_dtype(flat, np.dtype(np.uint8)) and choose_backend(backend, device_of(flat)) == "triton":
+        return _run_plan(flat, first, sizes, channels, paper, params)
     counts = np.diff(offsets)
     rounds = int(counts.max())
     out, starts, reached = flat, first, sizes
@@ -137,6 +143,23 @@ def _run(
                 at = Images(before[images], pixel_starts[images], channels)
                 _launch(kernel, out, target, pixels, at, own[images], passes, params, paper[images], backend)
     return out, reached
+
+
+def _run_plan(
+    flat: Buffer, first: np.ndarray, sizes: np.ndarray, channels: int, paper: np.ndarray, params: Params
+) -> tuple[Buffer, np.ndarray]:
+    """Distort images as :func:`_run` does, by one device plan: unpacked into a pool, worked on there, packed again."""
+    from gpurender.kernels.triton.run import run
+
+    plan = Plan()
+    source = plan.reserve(sizes)
+    plan.add(lay_repack("unpack", source, first[:-1]))
+    target = lay_passes(plan, params, source, spread_colors(paper), channels=channels)
+    starts = page_offsets(target.sizes, channels)
+    plan.add(lay_repack("pack", target, starts[:-1]))
+    out = _empty(flat, int(starts[-1]))
+    run(plan, channels, source=to_tensor(flat), out=to_tensor(out))
+    return out, target.sizes
 
 
 def _launch(

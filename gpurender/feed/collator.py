@@ -15,19 +15,21 @@ import numpy as np
 from gpurender.distort import Params, presets
 from gpurender.feed.chat import ChatTokenizer
 from gpurender.feed.images import OwnImages
-from gpurender.feed.planned import Planned, Problem, layout_arrays
+from gpurender.feed.planned import Planned, Problem, plan_pages
 from gpurender.feed.positions import rotary_positions
 from gpurender.feed.profile import Profile
 from gpurender.feed.records import record_chat, record_name, record_tools
 from gpurender.lomo import LoMo
 from gpurender.lomo.records import Record, RecordError, interleave
 from gpurender.lomo.substitute import PROVENANCE, Outcome
+from gpurender.raster import Atlas
 from gpurender.typeset import Layout, MissingGlyphError
 
 __all__ = ["Collator"]
 
 OnError = Literal["skip", "raise"]
 
+IGNORED = -100  # label of tokens that are no answer
 LONGEST = 500  # characters of a reason
 # Errors that are not of the record in whose work they show.
 OUTSIDE = (MissingGlyphError, ImportError, MemoryError)
@@ -105,11 +107,17 @@ class Collator:
         if not Path(image_folder).is_dir():
             raise ValueError(f"image_folder must be a folder, not {str(image_folder)!r}")
         self._images = OwnImages(profile, Path(image_folder), image_processor)
+        # Tells how large glyphs are. Each process fills its own; faces do not pickle.
+        self._atlas = Atlas()
         # Shared, so that workers that live on see a new epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_atlas"}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._atlas = Atlas()
         # A worker's shares the epoch with the one that it was started from; any other copy has its own.
         if not self._epoch.is_shared():
             self._epoch = self._epoch.clone().share_memory_()
@@ -279,23 +287,45 @@ class Collator:
             grids += [own, page_grids[first : first + len(row.pages)]]
             is_page += [np.zeros(len(own), bool), np.ones(len(row.pages), bool)]
             first += len(row.pages)
-        arrays = layout_arrays(layout, params) | {
-            "input_ids": _padded(
-                [np.concatenate([row.ids for row in pack]) for pack in packs], np.int32(self._chat.pad_id)
-            ),
-            "lengths": np.array([sum(len(row.ids) for row in pack) for pack in packs], np.int32),
-            "answers": _padded([np.concatenate([row.answers for row in pack]) for pack in packs], np.False_),
-            "grids": np.concatenate(grids),
-            "is_page": np.concatenate(is_page),
+        shapes, pages = np.concatenate(grids), np.concatenate(is_page)
+        rows = shapes.prod(1)
+        first_rows = np.cumsum(rows) - rows
+        own_places = [np.arange(first_rows[n], first_rows[n] + rows[n]) for n in np.flatnonzero(~pages).tolist()]
+        planned, launches = plan_pages(layout, params, self._atlas, self.profile, first_rows[pages])
+        names, tables = self._tokens(packs, page_grids, is_packed)
+        arrays = planned | {
+            "tokens": tables,
+            "grids": shapes.astype(np.int32),
+            "is_page": pages,
             "own_rows": np.concatenate(own_rows) if own_rows else np.empty((0, 0), np.float32),
+            "own_places": np.concatenate([np.empty(0, np.int64), *own_places]),
         }
-        if is_packed:
-            arrays["positions"] = self._positions(packs, page_grids)
         counts = sum((row.counts for row in used), Counter({"read": read, "skipped": read - len(used)}))
-        return Planned(arrays, layout.fonts, self.profile, self._chat.image_id, +counts, tuple(problems))
+        return Planned(arrays, names, launches, layout.fonts, self.profile, +counts, tuple(problems))
+
+    def _tokens(
+        self, packs: list[list[_Row]], page_grids: np.ndarray, is_packed: bool
+    ) -> tuple[tuple[str, ...], np.ndarray]:
+        """The model's inputs that are tables of tokens: their names, and [K, B, L] int32."""
+        ids = _padded([np.concatenate([row.ids for row in pack]) for pack in packs], np.int32(self._chat.pad_id))
+        answers = _padded([np.concatenate([row.answers for row in pack]) for pack in packs], np.False_)
+        tables = {"input_ids": ids, "labels": np.where(answers, ids, IGNORED)}
+        if self.profile.axes == 3:
+            tables["mm_token_type_ids"] = ids == self._chat.image_id
+        if not is_packed:
+            lengths = np.array([sum(len(row.ids) for row in pack) for pack in packs], np.int32)
+            tables["attention_mask"] = np.arange(ids.shape[1]) < lengths[:, None]
+            return tuple(tables), np.stack([*tables.values()]).astype(np.int32)
+        positions = self._positions(packs, page_grids)
+        positions = positions.reshape(-1, *ids.shape)
+        names = (*tables, *["position_ids"] * len(positions))
+        return names, np.concatenate([np.stack([*tables.values()]).astype(np.int32), positions])
 
     def _positions(self, packs: list[list[_Row]], page_grids: np.ndarray) -> np.ndarray:
-        """`positions` of :class:`Planned`. What pads a row counts from 0, as a record of its own."""
+        """Return each token's place in its record, and in time, height and width: [4, B, L]; [B, L] for one axis.
+
+        Padding gets positions 0, 1, .., as if it were a record.
+        """
         length = max((sum(len(row.ids) for row in pack) for pack in packs), default=0)
         found = np.empty((4, len(packs), length), np.int32)
         first = 0

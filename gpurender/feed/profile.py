@@ -12,6 +12,8 @@ import numpy as np
 
 from gpurender.kernels import Backend, Images, Patches, patchify
 from gpurender.kernels.arrays import copy_to
+from gpurender.kernels.plan import Pitched, Plan
+from gpurender.kernels.plan.patchify import lay_patchify
 from gpurender.raster import Pages
 from gpurender.raster.pages import page_offsets
 
@@ -97,6 +99,26 @@ class Profile(ABC):
         plan = Patches(canvases.astype(np.int32), starts, pages.paper, levels, *self.cut(canvases))
         patchify(out.flatten(1), pages.buffer, source, plan, backend=backend)
 
+    def lay(self, plan: Plan, images: Pitched, first_rows: np.ndarray, paper: np.ndarray) -> None:
+        """Add the launch that writes images into `pixel_values` to a device plan.
+
+        Args:
+            plan: The plan to add to.
+            images: K images in the pool.
+            first_rows: [K] int64: each image's first row.
+            paper: [K, 4] int32: the color around each image, as `gpurender.kernels.plan.spread_colors` has it.
+        """
+        canvases = self.canvases(images.sizes)
+        bits = 32 if self.dtype == "float32" else 16
+        words = _level_words(self.mean, self.std, self.dtype)
+        cut = self.cut_numbers(canvases)
+        plan.add(lay_patchify(images, canvases.astype(np.int32), first_rows, paper, words, bits, *cut))
+
+    def cut_numbers(self, canvases: np.ndarray) -> tuple[int, int, int, int]:
+        """Return :meth:`cut` as four numbers: a patch's height and width in px, `merge`, and `temporal`."""
+        (height, width), merge, temporal = self.cut(canvases)
+        return height, width, merge, temporal
+
     def patchify(self, pages: Pages, *, backend: Backend = "auto") -> dict[str, Tensor]:
         """Pages as the model takes them, on the device that they are on; the same as of :meth:`canvas`.
 
@@ -146,3 +168,12 @@ def _levels(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
     """What each byte becomes in each colour, [3, 256] float32: `(byte / 255 - mean) / std`."""
     levels: np.ndarray = (np.arange(256) / 255 - np.reshape(mean, (3, 1))) / np.reshape(std, (3, 1))
     return levels.astype(np.float32)
+
+
+@cache
+def _level_words(mean: tuple[float, ...], std: tuple[float, ...], dtype: Dtype) -> np.ndarray:
+    """The bits of :func:`_levels` in a dtype, [768 or 384] int32."""
+    import torch
+
+    words: np.ndarray = torch.from_numpy(_levels(mean, std)).to(getattr(torch, dtype)).ravel().view(torch.int32).numpy()
+    return words

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import freetype
 import numpy as np
 from numba import njit
 
 from gpurender.kernels import Bitmaps
-from gpurender.kernels.arrays import copy_to
+from gpurender.raster.mirror import DeviceMirror
 from gpurender.typeset.fonts import open_face
 from gpurender.typeset.layout import FontKey, Layout
 from gpurender.typeset.shape import reserve
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Atlas", "FrozenAtlasError"]
 
@@ -82,8 +79,7 @@ class Atlas:
         self._slots = np.zeros((256, 4), np.int64)  # first byte, rows, columns, stride
         self._bearings = np.zeros((256, 2), np.int32)  # left, top
         self._count = 0
-        self._copy: Tensor | None = None
-        self._copied = 0
+        self._mirror = DeviceMirror(device)
 
     def __len__(self) -> int:
         """The number of bitmaps."""
@@ -104,36 +100,83 @@ class Atlas:
             FrozenAtlasError: The atlas is frozen and a glyph is missing.
             ValueError: A font file cannot be read any more, or has no such glyph.
         """
-        bases, ends = self._ranges(layout.fonts)
-        glyphs = len(layout.glyph_ids)
+        return self._place(layout.fonts, layout.glyph_xy, layout.glyph_fonts, layout.glyph_ids)
+
+    def _place(
+        self, fonts: tuple[FontKey, ...], glyph_xy: np.ndarray, glyph_fonts: np.ndarray, glyph_ids: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        bases, ends = self._ranges(fonts)
+        glyphs = len(glyph_ids)
         xy, slots = np.empty((glyphs, 2), np.int32), np.empty(glyphs, np.int32)
         missing = np.empty(glyphs, np.int64)
-        source = (layout.glyph_xy, layout.glyph_fonts, layout.glyph_ids, bases, ends)
+        source = (glyph_xy, glyph_fonts, glyph_ids, bases, ends)
         count = -1
         try:
             count = _look_up(*source, self._table, self._bearings, xy, slots, missing)
             if count > 0:
-                self._rasterise(layout, bases, missing[:count])
+                for g in missing[:count].tolist():
+                    phase = ((int(glyph_xy[g, 0]) + 8) >> 4) & 3
+                    self._rasterize(fonts[glyph_fonts[g]], int(glyph_ids[g]), phase)
         finally:
             # What an interruption or an error left out is absent again, not "seen".
             if count != 0:
                 self._table[self._table < 0] = _ABSENT
         if count < 0:
-            number, glyph = int(layout.glyph_fonts[-1 - count]), int(layout.glyph_ids[-1 - count])
-            if number >= len(layout.fonts):
-                raise ValueError(f"glyph_fonts holds {number}, but the layout has {len(layout.fonts)} fonts")
-            key = layout.fonts[number]
+            number, glyph = int(glyph_fonts[-1 - count]), int(glyph_ids[-1 - count])
+            if number >= len(fonts):
+                raise ValueError(f"glyph_fonts holds {number}, but the layout has {len(fonts)} fonts")
+            key = fonts[number]
             raise ValueError(f"font file {key.file!r} has no glyph {glyph}, only {self._faces[key][0].num_glyphs}")
         if count:
             _look_up(*source, self._table, self._bearings, xy, slots, missing)
         return xy, slots
 
+    def resolve(self, fonts: tuple[FontKey, ...], bitmaps: np.ndarray) -> np.ndarray:
+        """Find bitmaps by name, rasterizing those not seen before.
+
+        Args:
+            fonts: The fonts that `bitmaps` refers to.
+            bitmaps: [U, 3] int32: font, glyph, phase in quarter pixels.
+
+        Returns:
+            [U] int32: slots.
+
+        Raises:
+            FrozenAtlasError: The atlas is frozen and a glyph is missing.
+            ValueError: A font file cannot be read any more, or has no such glyph.
+        """
+        xy = np.zeros((len(bitmaps), 2), np.int32)
+        xy[:, 0] = bitmaps[:, 2] << 4
+        return self._place(fonts, xy, bitmaps[:, 0].astype(np.uint16), bitmaps[:, 1].astype(np.uint16))[1]
+
+    def extents(self) -> np.ndarray:
+        """First byte, rows, columns and stride of every bitmap, [S, 4] int64; not to be changed."""
+        return self._slots[: self._count]
+
+    def words(self, slots: np.ndarray) -> np.ndarray:
+        """Bitmaps as a device plan has them, [U, 4] int32: first byte / 16, rows, columns, stride, from slots [U].
+
+        Raises:
+            ValueError: The atlas has more than 2**35 bytes.
+        """
+        words = self._slots[slots]
+        words[:, 0] //= ROW
+        if self._used >= 2**31 * ROW:
+            raise ValueError(f"the atlas has {self._used:,} bytes, more than 2**35: use another one")
+        return words.astype(np.int32)
+
     def bitmaps(self) -> Bitmaps:
-        """The bitmaps as the kernels want them; the coverage on the atlas' device, brought up to date."""
-        slots = self._slots[: self._count]
+        """The bitmaps as the kernels take them; the coverage on the atlas' device, brought up to date."""
+        return Bitmaps(self.coverage(), self.extents())
+
+    def coverage(self) -> Any:
+        """All coverage on the atlas' device, [B] uint8: a numpy array on the CPU, elsewhere a tensor.
+
+        The tensor is ready for the current stream.
+        """
         if self.device == "cpu":
-            return Bitmaps(self._coverage, slots)
-        return Bitmaps(self._on_device(), slots)
+            return self._coverage
+        return self._mirror.read(self._coverage, self._used)
 
     def bitmap(self, slot: int) -> np.ndarray:
         """One bitmap, [rows, columns] uint8."""
@@ -157,17 +200,13 @@ class Atlas:
             self._faces[key] = face, base
         return self._faces[key][1]
 
-    def _rasterise(self, layout: Layout, bases: np.ndarray, glyphs: np.ndarray) -> None:
-        for g in glyphs.tolist():
-            key = layout.fonts[layout.glyph_fonts[g]]
-            face, base = self._faces[key]
-            glyph = int(layout.glyph_ids[g])
-            phase = int((layout.glyph_xy[g, 0] + 8) >> 4) & 3
-            if self.frozen:
-                raise FrozenAtlasError(f"glyph {glyph} of {key.file!r} at {key.size} px is not in the frozen atlas")
-            face.set_transform(freetype.Matrix(0x10000, 0, 0, 0x10000), freetype.Vector(16 * phase, 0))
-            face.load_glyph(glyph, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
-            self._table[base + glyph * PHASES + phase] = self._add(face.glyph)
+    def _rasterize(self, key: FontKey, glyph: int, phase: int) -> None:
+        if self.frozen:
+            raise FrozenAtlasError(f"glyph {glyph} of {key.file!r} at {key.size} px is not in the frozen atlas")
+        face, base = self._faces[key]
+        face.set_transform(freetype.Matrix(0x10000, 0, 0, 0x10000), freetype.Vector(16 * phase, 0))
+        face.load_glyph(glyph, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP)
+        self._table[base + glyph * PHASES + phase] = self._add(face.glyph)
 
     def _add(self, glyph: Any) -> int:
         """Store a rendered FreeType glyph slot; returns its number."""
@@ -187,14 +226,3 @@ class Atlas:
         self._used += rows * stride
         self._count += 1
         return slot
-
-    def _on_device(self) -> Tensor:
-        import torch
-
-        if self._copy is None or len(self._copy) < len(self._coverage):
-            self._copy, self._copied = torch.zeros(len(self._coverage), dtype=torch.uint8, device=self.device), 0
-        if self._copied < self._used:
-            new = copy_to(torch.from_numpy(self._coverage[self._copied : self._used]), self.device)
-            self._copy[self._copied : self._used] = new
-            self._copied = self._used
-        return self._copy

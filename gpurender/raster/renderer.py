@@ -11,9 +11,11 @@ from numba import njit
 
 from gpurender.kernels import Backend, Canvas, Glyphs, Pictures, Rules, choose_backend, composite
 from gpurender.kernels.arrays import copy_to
+from gpurender.kernels.plan import unpack_colors
 from gpurender.raster.atlas import Atlas
 from gpurender.raster.pages import Pages, page_offsets
-from gpurender.typeset.layout import Layout
+from gpurender.raster.scene import Scene
+from gpurender.typeset.layout import FontKey, Layout
 
 if TYPE_CHECKING:
     from gpurender.raster.pages import Buffer
@@ -37,6 +39,27 @@ def _luma(rgb, gray):
     for i in range(len(rgb)):
         red, green, blue = np.uint32(rgb[i, 0]), np.uint32(rgb[i, 1]), np.uint32(rgb[i, 2])
         gray[i, 0] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+
+
+@njit(cache=True, nogil=True)
+def _split(glyphs, slots, channels):
+    """Places [G, 2], slots [G] and colors [G, C] of a scene's glyphs [G, 4], from the slots [U] of its bitmaps."""
+    count = len(glyphs)
+    xy, numbers, colors = (
+        np.empty((count, 2), np.int32),
+        np.empty(count, np.int32),
+        np.empty((count, channels), np.uint8),
+    )
+    for g in range(count):
+        xy[g, 0], xy[g, 1] = glyphs[g, 0], glyphs[g, 1]
+        numbers[g] = slots[np.uint32(glyphs[g, 2])]
+        color = np.uint32(glyphs[g, 3])
+        if channels == 1:
+            colors[g, 0] = color >> np.uint32(24)
+        else:
+            for c in range(channels):
+                colors[g, c] = color >> np.uint32(8 * c)
+    return xy, numbers, colors
 
 
 class Renderer:
@@ -91,6 +114,54 @@ class Renderer:
         composite(out, *scene, backend=self.backend)
         return Pages(out, layout.sizes, self.channels, offsets=scene[0].starts, paper=scene[0].backgrounds)
 
+    def paint(self, scene: Scene, sizes: np.ndarray, fonts: tuple[FontKey, ...]) -> Pages:
+        """Render pages whose glyphs were placed elsewhere, such as in a DataLoader's worker.
+
+        Args:
+            scene: The items of N pages.
+            sizes: [N, 2] int32: height and width in px.
+            fonts: The fonts that `scene.bitmaps` refers to.
+
+        Returns:
+            Pages as of a call.
+
+        Raises:
+            FrozenAtlasError: The atlas is frozen and a glyph is missing.
+            ValueError: A font file cannot be read any more, or has no such glyph.
+        """
+        xy, slots, colors = _split(scene.glyphs, self.atlas.resolve(fonts, scene.bitmaps), self.channels)
+        canvas = Canvas(sizes, page_offsets(sizes, self.channels), unpack_colors(scene.backgrounds, self.channels))
+        out = self._buffer(int(canvas.starts[-1]))
+        composite(
+            out,
+            canvas,
+            Glyphs(xy, slots, colors, scene.glyph_starts),
+            self.atlas.bitmaps(),
+            Rules(scene.rules, unpack_colors(scene.rule_colors, self.channels), scene.rule_starts),
+            Pictures(scene.pictures, *self._planes(scene), scene.picture_starts),
+            backend=self.backend,
+        )
+        return Pages(out, sizes, self.channels, offsets=canvas.starts, paper=canvas.backgrounds)
+
+    def _planes(self, scene: Scene) -> tuple[Any, np.ndarray]:
+        """Planes of pictures as `composite` takes them, and each picture's first byte."""
+        if self.channels == 3:
+            return self._there(scene.pixels), scene.planes[:, 1].copy()
+        # Gray and alpha, which have the colors between them.
+        areas = scene.pictures[:, 2:].astype(np.int64).prod(1)
+        parts = [NO_BYTES]
+        for area, plane in zip(areas.tolist(), scene.planes.tolist(), strict=True):
+            parts += [scene.pixels[plane[0] :][:area], scene.pixels[plane[2] :][:area]]
+        return self._there(np.concatenate(parts)), 2 * (np.cumsum(areas) - areas)
+
+    def _there(self, pixels: np.ndarray) -> Any:
+        """Bytes on the renderer's device."""
+        if self.device == "cpu":
+            return pixels
+        import torch
+
+        return copy_to(torch.from_numpy(pixels), self.device)
+
     def _scene(self, layout: Layout) -> tuple[Any, ...]:
         """What `kernels.composite` takes: the buffer to paint in, and the plan."""
         xy, slots = self.atlas.place(layout)
@@ -116,7 +187,7 @@ class Renderer:
 
     def _pictures(self, layout: Layout) -> Pictures:
         """Pictures from interleaved RGBA to planes, alpha last."""
-        if not len(layout.pictures) and self.device == "cpu":
+        if not len(layout.pictures):
             return Pictures(layout.pictures, NO_BYTES, NO_OFFSETS, layout.picture_offsets)
         areas = layout.pictures[:, 2:].astype(np.int64).prod(1)
         starts = np.concatenate([[0], np.cumsum(areas)])
@@ -124,11 +195,7 @@ class Renderer:
         planes = [np.empty(0, np.uint8)]
         for start, stop in itertools.pairwise(starts.tolist()):
             planes += [colors[start:stop].T.ravel(), layout.picture_pixels[start:stop, 3]]
-        pixels: Any = np.concatenate(planes)
-        if self.device != "cpu":
-            import torch
-
-            pixels = copy_to(torch.from_numpy(pixels), self.device)
+        pixels = self._there(np.concatenate(planes))
         return Pictures(layout.pictures, pixels, starts[:-1] * (self.channels + 1), layout.picture_offsets)
 
     def _buffer(self, size: int) -> Buffer:

@@ -1,30 +1,30 @@
-"""A shadow and blots in Triton: one warp owns one tile of one image.
-
-A tile covers whole lattice cells of the noise, one cell high, and no blot means no noise. Images without a shadow and
-without blots have no tiles but stretches of bytes: a copy. Tile and warps are reasoned, not yet measured.
-"""
+"""A shadow and blots in Triton: one warp multiplies a tile by the light that they leave, and rounds it once."""
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
+from gpurender.kernels import plan as layout
 from gpurender.kernels.images import CELL, ROUGHNESS, STEEPNESS
+from gpurender.kernels.plan import Launch, spread_colors
+from gpurender.kernels.plan import shade as planned
+from gpurender.kernels.triton.paths import Path
 from gpurender.kernels.triton.random import bits
-from gpurender.kernels.triton.tiles import count_tiles, double, lay_tiles, on_its_device, send, single
+from gpurender.kernels.triton.run import run_packed
+from gpurender.kernels.triton.tiles import SOURCE, double, locate, on_its_device, single, target_image
 from torch import Tensor
 
-# One warp, so that what a tile or a column does once is spread over many pixels; its lanes read neighbouring bytes.
-TILE_HEIGHT = CELL
-TILE_WIDTH = 4 * CELL
-STRIP = 2
-# Bytes that a program copies, and how many words of four at a time.
-COPY = 16384
-STEP = 512
+# One warp, so that what is done once for a tile or a column is spread over many pixels.
+NUM_WARPS = 1
+# Rows of a strip: 16 pixels of one row a lane, and 8 where there are several channels, for the registers they take.
+STRIP, COLORED = 4, 2
 
-# An image's row of the plan, and a blot's; see `shade`.
-FIELDS, BLOT = tl.constexpr(14), tl.constexpr(7)
+HEADER, BLOT, PITCH = tl.constexpr(layout.HEADER), tl.constexpr(planned.BLOT), tl.constexpr(layout.PITCH)
 SPACING, UNEVEN, STEEP = tl.constexpr(CELL), tl.constexpr(ROUGHNESS), tl.constexpr(STEEPNESS)
+# The bits of a level, read as float32, are the subnormal number level * 2**-149. Multiplied by 2**126 and added to 1
+# its product is rounded to the float's last place, so the lowest byte of the sum is the level. A trifle more than
+# 2**126 rounds halves up.
+SCALE = tl.constexpr(2.0**126 * (1 + 2.0**-21))
 
 
 @triton.jit
@@ -38,233 +38,260 @@ def _unit(t):
 
 
 @triton.jit
-def _copy(out, pixels, size, part, WORDS: tl.constexpr, STEP: tl.constexpr):  # noqa: N803
-    # Whole words of out, each from the two words of pixels that its bytes lie in. A word with one byte of the image
-    # lies in the memory page of that byte, so it may be read though its other bytes may be nobody's.
-    head = tl.minimum(3 - ((out.to(tl.uint64) + 3) & 3).to(tl.int64), size)
-    words = (size - head) // 4
-    odd = ((pixels + head).to(tl.uint64) & 3).to(tl.int32)
-    there = (out + head).to(tl.pointer_type(tl.uint32), bitcast=True) + part * WORDS
-    here = (pixels + head - odd).to(tl.pointer_type(tl.uint32), bitcast=True) + part * WORDS
-    shift = (odd * 8).to(tl.uint64)
-    end = tl.minimum(words - part * WORDS, WORDS).to(tl.int32)
-    for first in range(0, end, STEP):
-        word = tl.arange(0, STEP)
-        mask = word < end - first
-        # Where both begin at the same byte of a word, the second is not needed, and may lie outside.
-        split = word < (end - first) * tl.minimum(odd, 1)
-        low = tl.load(here + first + word, mask=mask, other=0).to(tl.uint64)
-        high = tl.load(here + first + 1 + word, mask=split, other=0).to(tl.uint64)
-        tl.store(there + first + word, ((low | (high << 32)) >> shift).to(tl.uint32), mask=mask)
-    if part == 0:
-        # The bytes before the first whole word and behind the last.
-        i = tl.arange(0, 8)
-        byte = tl.where(i < 4, i, head + words * 4 + i - 4)
-        mask = tl.where(i < 4, i < head, byte < size)
-        tl.store(out + byte, tl.load(pixels + byte, mask=mask), mask=mask)
+def _numbers(levels, BOUNDED: tl.constexpr):  # noqa: N803
+    levels = levels.to(tl.int32)
+    return levels.to(tl.float32, bitcast=True) if BOUNDED else levels.to(tl.float32)
 
 
 @triton.jit
-def _noise(k0, k1, x0, y0, WIDTH: tl.constexpr):  # noqa: N803
-    # A row of cells' noise, four [1, WIDTH] vectors: dy cells below its upper edge the gradients there say p + dy q,
-    # and those of its lower edge r + (dy - 1) s. The lattice points around are few: hashed once, one a lane, 16 of the
-    # upper edge and then 16 of the lower.
-    point = tl.arange(0, 32)
-    i, j = x0 // SPACING + point % 16, y0 // SPACING + point // 16
+def _levels(numbers, light, BOUNDED: tl.constexpr):  # noqa: N803
+    """Return the levels of numbers multiplied by light."""
+    if BOUNDED:
+        return tl.fma(numbers, light, 1.0).to(tl.int32, bitcast=True).to(tl.uint8)
+    return tl.minimum(tl.maximum(tl.fma(numbers, light, 0.5), 0.0), 255.0).to(tl.uint8)
+
+
+@triton.jit
+def _pixels(pitch, x0, ROWS: tl.constexpr, WIDTH: tl.constexpr):  # noqa: N803
+    """Return the row, column and place of a strip's pixels, flat, and which lie in a row of the image."""
+    index = tl.arange(0, ROWS * WIDTH)
+    line, column = index // WIDTH, index % WIDTH
+    return line, column, line * pitch + column, x0 + column < pitch
+
+
+@triton.jit
+def _shadow(t, depth, ONE: tl.constexpr):  # noqa: N803
+    """Return the light that a shadow leaves, 1 - depth t t (3 - 2 t), in units of ONE."""
+    return tl.fma(t * t, tl.fma(t, depth * 2 * ONE, depth * -3 * ONE), ONE)
+
+
+@triton.jit
+def _copy(source, target, plane, pitch, rows, x0, CHANNELS: tl.constexpr, STRIP: tl.constexpr, WIDTH: tl.constexpr):  # noqa: N803
+    line, _, place, on_row = _pixels(pitch, x0, STRIP, WIDTH)
+    for channel in range(CHANNELS):
+        here = channel * plane
+        for first in range(0, rows, STRIP):
+            on_image = on_row & (line < rows - first)
+            tl.store(target + here + place, tl.load(source + here + place, mask=on_image), mask=on_image)
+            here += pitch.to(tl.int64) * STRIP
+
+
+@triton.jit
+def _shade_inside(
+    source, target, plane, pitch, rows, x0, t, a, b, depth,
+    CHANNELS: tl.constexpr, BOUNDED: tl.constexpr, HEIGHT: tl.constexpr, STRIP: tl.constexpr, WIDTH: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    # Down a column the shadow is a cubic too: around the tile's middle an even part and an odd one, which two rows at
+    # the same distance above and below the middle share.
+    ONE: tl.constexpr = SCALE if BOUNDED else 1.0  # noqa: N806
+    MIDDLE: tl.constexpr = (HEIGHT - STRIP) // 2  # noqa: N806
+    line, column, place, on_row = _pixels(pitch, x0, STRIP, WIDTH)
+    t = t - b * MIDDLE - (a * column.to(tl.float32) + b * line.to(tl.float32))
+    even_0, even_2 = _shadow(t, depth, ONE), (b * b * depth * 3 * ONE) * (2 * t - 1)
+    odd_1, odd_3 = (b * depth * -6 * ONE) * (t * t - t), b * b * b * depth * -2 * ONE
+    step = pitch.to(tl.int64) * STRIP
+    above = pitch.to(tl.int64) * (MIDDLE - STRIP // 2)
+    below = above + step
+    n = STRIP / 2
+    for pair in range(HEIGHT // STRIP // 2):
+        even, odd = tl.fma(even_2, n * n, even_0), tl.fma(odd_1, n, odd_3 * (n * n * n))
+        on_upper = on_row & (line < rows - (MIDDLE - STRIP // 2) + pair * STRIP)
+        on_lower = on_row & (line < rows - (MIDDLE + STRIP // 2) - pair * STRIP)
+        for channel in tl.static_range(CHANNELS):
+            upper, lower = above + channel * plane, below + channel * plane
+            # Both are read before either is written, so that the loads wait together.
+            one, other = tl.load(source + upper + place, mask=on_upper), tl.load(source + lower + place, mask=on_lower)
+            one, other = _numbers(one, BOUNDED), _numbers(other, BOUNDED)
+            tl.store(target + upper + place, _levels(one, even - odd, BOUNDED), mask=on_upper)
+            tl.store(target + lower + place, _levels(other, even + odd, BOUNDED), mask=on_lower)
+        above -= step
+        below += step
+        n += STRIP
+
+
+@triton.jit
+def _shade_edge(
+    source, target, plane, pitch, rows, x0, t, a, b, depth,
+    CHANNELS: tl.constexpr, BOUNDED: tl.constexpr, STRIP: tl.constexpr, WIDTH: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    ONE: tl.constexpr = SCALE if BOUNDED else 1.0  # noqa: N806
+    line, column, place, on_row = _pixels(pitch, x0, STRIP, WIDTH)
+    t = t - (a * column.to(tl.float32) + b * line.to(tl.float32))
+    here = pitch.to(tl.int64) * 0
+    for first in range(0, rows, STRIP):
+        light = _shadow(_unit(t - b * first), depth, ONE)
+        on_image = on_row & (line < rows - first)
+        for channel in tl.static_range(CHANNELS):
+            there = here + channel * plane
+            numbers = _numbers(tl.load(source + there + place, mask=on_image), BOUNDED)
+            tl.store(target + there + place, _levels(numbers, light, BOUNDED), mask=on_image)
+        here += pitch.to(tl.int64) * STRIP
+
+
+@triton.jit
+def _gradient(k0, k1, i, j):
+    """Return the noise's gradient at a lattice point, in STEEPNESS * ROUGHNESS."""
     drawn = bits(k0, k1, (j.to(tl.int64) << 16) + i)
-    gx = (drawn >> 16).to(tl.float32) / 32768 - 1
-    gy = (drawn & 0xFFFF).to(tl.float32) / 32768 - 1
-    column = tl.arange(0, WIDTH)
-    cell = column // SPACING
-    dx = (column % SPACING).to(tl.float32) / SPACING
-    w = _fade(dx)
-    p, r = tl.gather(gx, cell, 0) * dx, tl.gather(gx, cell + 16, 0) * dx
-    p += w * (tl.gather(gx, cell + 1, 0) * (dx - 1) - p)
-    r += w * (tl.gather(gx, cell + 17, 0) * (dx - 1) - r)
-    q, s = tl.gather(gy, cell, 0), tl.gather(gy, cell + 16, 0)
-    q += w * (tl.gather(gy, cell + 1, 0) - q)
-    s += w * (tl.gather(gy, cell + 17, 0) - s)
-    return p[None, :], q[None, :], r[None, :], s[None, :]
+    unit: tl.constexpr = STEEP * UNEVEN / 32768
+    return ((drawn >> 16).to(tl.float32) - 32768) * unit, ((drawn & 0xFFFF).to(tl.float32) - 32768) * unit
 
 
 @triton.jit
-def _from_center(blot, x0, y0):
-    # From a blot's center to a pixel; the pixel nearest to the center comes off first, exactly.
-    dx = (x0 - tl.load(blot).to(tl.int32)).to(tl.float32) - single(blot + 1)
-    return dx, (y0 - tl.load(blot + 2).to(tl.int32)).to(tl.float32) - single(blot + 3)
-
-
-@triton.jit
-def _touches(dx, dy, blot, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):  # noqa: N803
-    # Whether a blot reaches into the rectangle that begins at (dx, dy) from its center.
+def _touches(blot, x0, y0, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):  # noqa: N803
+    """Return whether a blot reaches into a rectangle, and the rectangle's first pixel as seen from its center."""
+    # The pixel nearest to the center comes off first, exactly.
+    dx = (x0 - tl.load(blot)).to(tl.float32) - single(blot + 2)
+    dy = (y0 - tl.load(blot + 1)).to(tl.float32) - single(blot + 3)
     x = tl.maximum(tl.maximum(dx, 1 - WIDTH - dx), 0.0)
     y = tl.maximum(tl.maximum(dy, 1 - HEIGHT - dy), 0.0)
-    return x * x + y * y < single(blot + 4) * single(blot + 4)
+    return x * x + y * y < single(blot + 4), dx, dy
 
 
 @triton.jit
-def _strip(
-    out,
-    pixels,
-    plane,
-    on_image,
-    altered,
-    t,
-    depth,
-    noise,
-    first_blot,
-    blots,
-    x0,
-    y0,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    FULL: tl.constexpr,  # noqa: N803
-):
-    # t [HEIGHT, WIDTH] as in `Shades`, before it is clamped; where `altered` is false, no pixel changes.
-    t = _unit(t)
-    keep = 1 - t * t * (3 * depth - 2 * depth * t)
-    right = tl.arange(0, WIDTH).to(tl.float32)[None, :]
-    down = tl.arange(0, HEIGHT).to(tl.float32)[:, None]
-    for channel in tl.static_range(CHANNELS):
-        before = tl.load(pixels) if FULL else tl.load(pixels, mask=on_image, other=0)
-        after = before
-        if altered:
-            v = before.to(tl.float32) * keep
+def _stain(
+    source, target, plane, pitch, rows, x0, y0, t, a, b, depth, is_shaded, k0, k1, first_blot, blots,
+    CHANNELS: tl.constexpr, BOUNDED: tl.constexpr, STRIP: tl.constexpr, WIDTH: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    ONE: tl.constexpr = SCALE if BOUNDED else 1.0  # noqa: N806
+    SIZE: tl.constexpr = BLOT + max(CHANNELS, 3) + 1  # noqa: N806
+    line, column, place, on_row = _pixels(pitch, x0, STRIP, WIDTH)
+    # The compiler computes once what is equal for all pixels of a lane: functions of `right` and `down`.
+    LANE: tl.constexpr = STRIP * WIDTH // 32  # noqa: N806
+    pixel, lane, down = (column % LANE).to(tl.float32), column // LANE * LANE, line.to(tl.float32)
+    right, dx = lane.to(tl.float32), (column % SPACING).to(tl.float32) / SPACING
+    fade = _fade(dx)
+    for top in range(0, rows, SPACING):
+        i, j = (x0 + lane) // SPACING, (y0 + top) // SPACING
+        gx00, gy00 = _gradient(k0, k1, i, j)
+        gx10, gy10 = _gradient(k0, k1, i + 1, j)
+        gx01, gy01 = _gradient(k0, k1, i, j + 1)
+        gx11, gy11 = _gradient(k0, k1, i + 1, j + 1)
+        for first in range(top, tl.minimum(top + SPACING, rows), STRIP):
+            # STEEPNESS (1 + ROUGHNESS n). Along a row what the two left gradients contribute rises from `west` by
+            # `slope_west` a cell, and the right ones' likewise.
+            dy = (down + (first - top)) / SPACING
+            w = _fade(dy)
+            upper, lower = dy - dy * w, dy * w - w
+            slope_west, west = tl.fma(gx01 - gx00, w, gx00), tl.fma(gy00, upper, tl.fma(gy01, lower, STEEP))
+            slope_east, east = tl.fma(gx11 - gx10, w, gx10), tl.fma(gy10, upper, tl.fma(gy11, lower, STEEP))
+            ascent = tl.fma(slope_east - slope_west, dx, east - slope_east - west)
+            steepness = tl.fma(ascent, fade, tl.fma(slope_west, dx, west))
+            here, on_image = pitch.to(tl.int64) * first, on_row & (line < rows - first)
+            # No level is negative. This lays the numbers out as levels are loaded, so that a lane's pixels stay
+            # together, and prefetches those of the first channel.
+            levels = tl.load(source + here + place, mask=on_image, other=0)
+            steepness = tl.where(levels.to(tl.int32) > -1, steepness, 0.0)
+            lights = ()
+            for _ in tl.static_range(CHANNELS):
+                lights += (tl.full(steepness.shape, ONE, tl.float32),)
             for k in range(blots):
-                blot = first_blot + k * (BLOT + CHANNELS)
-                dx, dy = _from_center(blot, x0, y0)
-                if _touches(dx, dy, blot, HEIGHT, WIDTH):
-                    x, y = right + dx, down + dy
-                    u = noise - single(blot + 5) * (x * x + y * y)
-                    f = single(blot + 6) * (_unit(u) * (0.7 + 0.3 * _unit(2 - u)))
-                    v *= 1 - f * (1 - tl.load(blot + BLOT + channel).to(tl.int32).to(tl.float32) / 255)
-            after = tl.minimum(tl.maximum(v + 0.5, 0.0), 255.0).to(tl.uint8)
-        if FULL:
-            tl.store(out, after)
-        else:
-            tl.store(out, after, mask=on_image)
-        out += plane
-        pixels += plane
+                blot = first_blot + k * SIZE
+                touches, x, y = _touches(blot, x0, y0 + first, STRIP, WIDTH)
+                if touches:
+                    across, rate = x + right + pixel, single(blot + 5)
+                    fall = (y + down) * (y + down) * rate
+                    u = tl.fma(across * across, -rate, steepness)
+                    # 0.7 + 0.3 min(max(2 - u, 0), 1) is 1 where u < 1.
+                    f = tl.fma(_unit(u - (fall + 1)), -0.3, _unit(u - fall))
+                    left = ()
+                    for channel in tl.static_range(CHANNELS):
+                        share = single(blot + BLOT + (1 if CHANNELS > 1 else 0) + channel)
+                        left += (tl.fma(f * share, lights[channel], lights[channel]),)
+                    lights = left
+            if is_shaded:
+                shadow = _shadow(_unit(t - b * first - (a * right + b * down) - a * pixel), depth, 1.0)
+                left = ()
+                for channel in tl.static_range(CHANNELS):
+                    left += (lights[channel] * shadow,)
+                lights = left
+            for channel in tl.static_range(CHANNELS):
+                there = here + channel * plane
+                numbers = _numbers(tl.load(source + there + place, mask=on_image), BOUNDED)
+                tl.store(target + there + place, _levels(numbers, lights[channel], BOUNDED), mask=on_image)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["at"])
 def shade_kernel(
-    out,
-    pixels,
-    plan,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    ROWS: tl.constexpr,  # noqa: N803
-    WORDS: tl.constexpr,  # noqa: N803
-    STEP: tl.constexpr,  # noqa: N803
-):
-    """Shade one tile, ROWS rows at a time, or copy WORDS words of a clean image, STEP at a time."""
-    tile = tl.program_id(0)
-    row = plan + tl.num_programs(0) + tl.load(plan + tile) * FIELDS
-    rows, columns = tl.load(row).to(tl.int32), tl.load(row + 1).to(tl.int32)
-    out += tl.load(row + 2)
-    pixels += tl.load(row + 3)
-    part = tile - tl.load(row + 4)
-    tiles_across = tl.load(row + 5).to(tl.int32)
-    plane = rows.to(tl.int64) * columns
-    if tiles_across == 0:
-        _copy(out, pixels, plane * CHANNELS, part, WORDS, STEP)
+    pool, plan, at,
+    CHANNELS: tl.constexpr, BOUNDED: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, STRIP: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    """Shade one tile of all channels, STRIP rows or twice as many at a time."""
+    row, y0, x0 = locate(plan, at, HEIGHT, WIDTH)
+    rows, columns, pitch, start = target_image(row, CHANNELS)
+    plane, corner = rows.to(tl.int64) * pitch, y0.to(tl.int64) * pitch + x0
+    source = pool + tl.load(row + SOURCE).to(tl.int64) * (PITCH * CHANNELS) + corner
+    target = pool + start + corner
+    rows = tl.minimum(HEIGHT, rows - y0)
+
+    # The shadow: t is what of it is left at the tile's origin, float64 there and float32 within the tile.
+    ramp = row + HEADER
+    a, b = double(ramp), double(ramp + 2)
+    t = (1 - (a * x0 + b * y0 + double(ramp + 4))).to(tl.float32)
+    a, b, depth = a.to(tl.float32), b.to(tl.float32), double(ramp + 6).to(tl.float32)
+    # Of all rows, also those below the image, since rows in it share numbers with them.
+    by_x, by_y = a * (tl.minimum(WIDTH, columns - x0) - 1), b * (HEIGHT - 1)
+    darkest = t - tl.minimum(by_x, 0.0) - tl.minimum(by_y, 0.0)
+    lightest = t - tl.maximum(by_x, 0.0) - tl.maximum(by_y, 0.0)
+
+    first_blot, blots = plan + at + tl.load(ramp + 10), tl.load(ramp + 11)
+    SIZE: tl.constexpr = BLOT + max(CHANNELS, 3) + 1  # noqa: N806
+    is_stained = blots < 0
+    for k in range(blots):
+        touches, _, _ = _touches(first_blot + k * SIZE, x0, y0, HEIGHT, WIDTH)
+        is_stained |= touches
+    is_shaded = (depth != 0) & (darkest > 0)
+    is_clean = (is_shaded | is_stained) == 0
+    # Where t needs no clamping. Rounding may take it a little over, where the curve is flat.
+    is_inside = (lightest > -1e-4) & (darkest < 1 + 1e-4)
+
+    if is_clean:
+        _copy(source, target, plane, pitch, rows, x0, CHANNELS, 2 * STRIP, WIDTH)
+    elif is_stained:
+        k0, k1 = tl.load(ramp + 8).to(tl.uint32, bitcast=True), tl.load(ramp + 9).to(tl.uint32, bitcast=True)
+        _stain(
+            source, target, plane, pitch, rows, x0, y0, t, a, b, depth, is_shaded, k0, k1, first_blot, blots,
+            CHANNELS, BOUNDED, STRIP, WIDTH,
+        )  # fmt: skip
+    elif is_inside:
+        _shade_inside(source, target, plane, pitch, rows, x0, t, a, b, depth, CHANNELS, BOUNDED, HEIGHT, STRIP, WIDTH)
     else:
-        local = part.to(tl.int32)
-        y0, x0 = local // tiles_across * HEIGHT, local % tiles_across * WIDTH
-        # The shadow: t is what of it is left at the tile's origin, float64 there and float32 within the tile.
-        a, b = double(row + 10), double(row + 11)
-        t = (1 - (a * x0 + b * y0 + double(row + 12))).to(tl.float32)
-        a, b, depth = a.to(tl.float32), b.to(tl.float32), double(row + 13).to(tl.float32)
-        altered = (depth != 0) & (t - tl.minimum(a * WIDTH, 0.0) - tl.minimum(b * HEIGHT, 0.0) > 0)
-
-        first_blot = plan + tl.load(row + 6)
-        blots = tl.load(row + 7).to(tl.int32)
-        touched = blots < 0
-        for k in range(blots):
-            blot = first_blot + k * (BLOT + CHANNELS)
-            dx, dy = _from_center(blot, x0, y0)
-            touched |= _touches(dx, dy, blot, HEIGHT, WIDTH)
-        p = tl.zeros([1, WIDTH], tl.float32)
-        q, r, s = p, p, p
-        if touched:
-            p, q, r, s = _noise(tl.load(row + 8), tl.load(row + 9), x0, y0, WIDTH)
-        altered |= touched
-
-        at = y0.to(tl.int64) * columns + x0
-        out += at
-        pixels += at
-        column = tl.arange(0, WIDTH)[None, :]
-        full = (y0 + HEIGHT <= rows) & (x0 + WIDTH <= columns)
-        for first in range(0, tl.minimum(HEIGHT, rows - y0), ROWS):
-            line = first + tl.arange(0, ROWS)[:, None]
-            below = line.to(tl.int64) * columns  # [ROWS, 1]
-            down = line.to(tl.float32)
-            shadow = (t - a * column.to(tl.float32)) - b * down  # [ROWS, WIDTH]
-            dy = down / HEIGHT
-            above, under = p + dy * q, r + (dy - 1) * s
-            noise = STEEP + (STEEP * UNEVEN) * (above + _fade(dy) * (under - above))
-            if full:
-                _strip(
-                    (out + below) + column, (pixels + below) + column, plane, True, altered, shadow, depth, noise,
-                    first_blot, blots, x0, y0 + first, CHANNELS, ROWS, WIDTH, True,
-                )  # fmt: skip
-            else:
-                on_image = (line < rows - y0) & (column < columns - x0)
-                _strip(
-                    (out + below) + column, (pixels + below) + column, plane, on_image, altered, shadow, depth, noise,
-                    first_blot, blots, x0, y0 + first, CHANNELS, ROWS, WIDTH, False,
-                )  # fmt: skip
+        _shade_edge(source, target, plane, pitch, rows, x0, t, a, b, depth, CHANNELS, BOUNDED, 2 * STRIP, WIDTH)
 
 
-def settings(channels: int) -> tuple[dict[str, int], int]:
-    """The kernel's constants, and its warps."""
-    tile = {"HEIGHT": TILE_HEIGHT, "WIDTH": TILE_WIDTH, "ROWS": max(STRIP // channels, 2)}
-    return {"CHANNELS": channels, **tile, "WORDS": COPY // 4, "STEP": STEP}, 1
+def settings(channels: int, variant: int = 0) -> tuple[dict[str, int], int]:
+    """Return the kernel's constants and its warps."""
+    tile = {"HEIGHT": planned.TILE_HEIGHT, "WIDTH": planned.TILE_WIDTH, "STRIP": STRIP if channels == 1 else COLORED}
+    return {"CHANNELS": channels, "BOUNDED": variant != planned.UNBOUNDED} | tile, NUM_WARPS
+
+
+_SHADED, _STAINED = {"is_clean": False, "is_stained": False}, {"is_clean": False, "is_stained": True}
+# Pixels of two strips, of one channel and of three. The compiler unrolls the copy four times.
+_GRAY, _RGB = 2 * STRIP * planned.TILE_WIDTH, 2 * COLORED * planned.TILE_WIDTH * 3
+PATHS = (
+    Path("copy", 1, 0, {"is_clean": True}, 4 * _GRAY, 0.8),
+    Path("shadow", 1, 0, _SHADED | {"is_inside": True}, _GRAY, 6),
+    Path("shadow", 3, 0, _SHADED | {"is_inside": True}, _RGB, 5.3),
+    Path("edge of a shadow", 1, 0, _SHADED | {"is_inside": False}, _GRAY, 8),
+    Path("edge of a shadow", 3, 0, _SHADED | {"is_inside": False}, _RGB, 5.3),
+    Path("each blot", 1, 0, _STAINED | {"is_shaded": False}, _GRAY // 2, 10.6, 0),
+    Path("each blot", 3, 0, _STAINED | {"is_shaded": False}, _RGB // 2, 5.7, 0),
+    Path("noise and one blot", 1, 0, _STAINED | {"is_shaded": False}, _GRAY // 2, 24.7, 1),
+    Path("noise and one blot", 3, 0, _STAINED | {"is_shaded": False}, _RGB // 2, 14.5, 1),
+)
+
+
+def launch(pool: Tensor, plan: Tensor, launch: Launch, channels: int) -> None:
+    """Launch a table of :func:`gpurender.kernels.plan.shade.lay_shade`."""
+    constants, warps = settings(channels, launch.variant)
+    shade_kernel[(launch.programs,)](pool, plan, launch.at, **constants, num_warps=warps)
 
 
 @on_its_device
 def shade(
-    out: Tensor,
-    target_sizes: Tensor,
-    target_starts: Tensor,
-    pixels: Tensor,
-    source_sizes: Tensor,
-    source_starts: Tensor,
-    channels: int,
-    ramps: Tensor,
-    noise: Tensor,
-    blots: Tensor,
-    colors: Tensor,
-    starts: Tensor,
-) -> None:
+    out: Tensor, target_sizes: Tensor, target_starts: Tensor, pixels: Tensor, source_sizes: Tensor,
+    source_starts: Tensor, channels: int, ramps: Tensor, noise: Tensor, blots: Tensor, colors: Tensor, starts: Tensor,
+) -> None:  # fmt: skip
     """Shade every image; see `gpurender.kernels.shade` for the arguments."""
-    down, right = count_tiles(target_sizes, TILE_HEIGHT, TILE_WIDTH)  # [K], [K]
-    clean = (ramps[:, 3] == 0) & (starts.diff() == 0)
-    stretches = (target_sizes.long().prod(1) * channels + COPY - 1) // COPY
-    tiles, first_tiles = lay_tiles(torch.where(clean, stretches, down * right))
-    if not len(tiles):
-        return
-    # So that float32 has room for what becomes of them.
-    ramps, (cx, cy, r, alpha) = ramps.clamp(-1e9, 1e9), blots.clamp(-1e9, 1e9).unbind(1)
-    rate = (STEEPNESS / r**2).clamp(max=1e12)
-    # A little more than where blots can be, for what float32 may be wrong by.
-    reach = r * (1 + ROUGHNESS) ** 0.5 * 1.0001 + 0.01
-    rows = [
-        target_sizes,
-        target_starts,
-        source_starts,
-        first_tiles,
-        right.masked_fill(clean, 0),
-        len(tiles) + FIELDS.value * len(starts[1:]) + (BLOT.value + channels) * starts[:-1],
-        starts.diff(),
-        noise,
-        ramps,
-    ]
-    # The centers' nearest pixels, and the rest; then radii and how dark.
-    items = [cx.round().long(), (cx - cx.round()).float(), cy.round().long(), (cy - cy.round()).float()]
-    items += [reach.float(), rate.float(), alpha.float(), colors]
-    constants, warps = settings(channels)
-    shade_kernel[(len(tiles),)](out, pixels, send(tiles, rows, out.device, items), **constants, num_warps=warps)
+    shades = (ramps.numpy(), noise.numpy(), blots.numpy(), spread_colors(colors.numpy()), starts.numpy())
+    images = (target_sizes, target_starts, pixels, source_sizes, source_starts)
+    run_packed(out, *images, channels, lambda target, source: [planned.lay_shade(target, source, *shades)])

@@ -1,69 +1,84 @@
-"""Tiles of ragged images, and the plan of a call as one transfer."""
+"""The start of every kernel: from a program to its image and its tile, by the words of a device plan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
-from gpurender.kernels.arrays import copy_to
+from gpurender.kernels import plan as layout
 from torch import Tensor
+
+PITCH = tl.constexpr(layout.PITCH)
+FIRST, ACROSS, ROWS, COLUMNS = (tl.constexpr(n) for n in (layout.FIRST, layout.ACROSS, layout.ROWS, layout.COLUMNS))
+TARGET, SOURCE = tl.constexpr(layout.TARGET), tl.constexpr(layout.SOURCE)
+SOURCE_ROWS, SOURCE_COLUMNS = tl.constexpr(layout.SOURCE_ROWS), tl.constexpr(layout.SOURCE_COLUMNS)
 
 
 def on_its_device(run: Callable[..., None]) -> Callable[..., None]:
     """Make the device of `out`, the first argument, the current one: Triton launches there, on its current stream."""
 
     @wraps(run)
-    def guarded(out: Tensor, *arguments: Any) -> None:
+    def guarded(out: Tensor, *arguments: Any, **options: Any) -> None:
         with torch.cuda.device_of(out):
-            run(out, *arguments)
+            run(out, *arguments, **options)
 
     return guarded
 
 
-def count_tiles(sizes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """How many tiles of height x width images have, down and across: [K] int64 each, from sizes [K, 2] int32."""
-    size = torch.tensor([height, width], device=sizes.device)
-    down, right = ((sizes + size - 1) // size).unbind(1)
-    return down, right
+@triton.jit
+def locate(plan, at, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):  # noqa: N803
+    """Return the row of this program's image, and the row and column of px at which its tile begins."""
+    table = plan + at
+    program = tl.program_id(0)
+    row = table + tl.load(table + program)
+    tile = program - tl.load(row + FIRST)
+    across = tl.load(row + ACROSS)
+    return row, tile // across * HEIGHT, tile % across * WIDTH
 
 
-def lay_tiles(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """The image of each tile [T] and the first tile of each image [K], from the images' numbers of tiles [K] int64."""
-    ends = counts.cumsum(0)
-    total = int(ends[-1]) if len(ends) else 0
-    return torch.repeat_interleave(
-        torch.arange(len(counts), device=counts.device), counts, output_size=total
-    ), ends - counts
+@triton.jit
+def pitch_of(columns):
+    """Return the bytes of a pitched row."""
+    return (columns + (PITCH - 1)) // PITCH * PITCH
 
 
-def send(tiles: Tensor, columns: Sequence[Tensor], device: torch.device, items: Sequence[Tensor] = ()) -> Tensor:
-    """Copy a plan to the device at once.
+@triton.jit
+def target_image(row, CHANNELS: tl.constexpr):  # noqa: N803
+    """Return the target's rows, columns, pitch (int32) and first byte (int64) in the pool."""
+    rows, columns = tl.load(row + ROWS), tl.load(row + COLUMNS)
+    return rows, columns, pitch_of(columns), tl.load(row + TARGET).to(tl.int64) * (PITCH * CHANNELS)
 
-    Returns:
-        Flat int64, so that a kernel needs one pointer for all: the tiles' images [T]; a row for each image, its
-        element or row of every column; and a row for each item likewise. Floating-point numbers go as their bits.
-    """
-    bits = {torch.float64: torch.int64, torch.float32: torch.int32}
 
-    def table(columns: Sequence[Tensor]) -> Tensor:
-        fields = [c.contiguous().view(bits.get(c.dtype, c.dtype)).long() for c in columns]
-        return torch.cat([f[:, None] if f.ndim == 1 else f for f in fields], 1).ravel()
+@triton.jit
+def source_image(row, CHANNELS: tl.constexpr):  # noqa: N803
+    """Return the source's rows, columns, pitch (int32) and first byte (int64) in the pool."""
+    rows, columns = tl.load(row + SOURCE_ROWS), tl.load(row + SOURCE_COLUMNS)
+    return rows, columns, pitch_of(columns), tl.load(row + SOURCE).to(tl.int64) * (PITCH * CHANNELS)
 
-    flat = torch.cat([tiles, table(columns), *([table(items)] if items else [])])
-    return copy_to(flat, device)
+
+@triton.jit
+def wide(address):
+    """Load an int64 of a plan; its words begin at an even one."""
+    return tl.load(address.to(tl.pointer_type(tl.int64), bitcast=True))
 
 
 @triton.jit
 def double(address):
-    """A float64 of a plan."""
-    return tl.load(address).to(tl.float64, bitcast=True)
+    """Load a float64 of a plan; its words begin at an even one."""
+    return wide(address).to(tl.float64, bitcast=True)
 
 
 @triton.jit
 def single(address):
-    """A float32 of a plan."""
-    return tl.load(address).to(tl.int32).to(tl.float32, bitcast=True)
+    """Load a float32 of a plan."""
+    return tl.load(address).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def color(address, channel, CHANNELS: tl.constexpr):  # noqa: N803
+    """Load a level, 0 to 255, of a color laid out by `spread_colors`."""
+    return tl.load(address + channel + (1 if CHANNELS > 1 else 0))

@@ -1,42 +1,43 @@
 """Resampling by an inverse map in Triton: one program owns one tile of one target.
 
-A tile's origin goes through the maps in float64, as scalars; within the tile only what is relative to it is carried,
-in float32, so a coordinate is as exact far out on a canvas as near (0, 0). Tiles that see nothing but paper, and tiles
-that see nothing but the inside of the source, take shorter ways. Tile and warps are reasoned, not yet measured.
+Coordinates are fixed point with 32 integer and 32 fraction bits, so a coordinate is as exact far out on a canvas as
+near (0, 0), its integer part is a register, and nothing is converted. Bilinear weights have 24 bits and sum to 2**24,
+so the level is the highest byte of a sum of four products, and right angles are exact.
+
+Every lane computes four neighboring pixels and stores them as one word. Along a column a wave's sine follows from its
+last two values (see `STEADY` in the plan); only maps that rotate before a wave evaluate sines for each pixel.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 import triton
 import triton.language as tl
-from gpurender.kernels.triton.tiles import count_tiles, double, lay_tiles, on_its_device, send, single
+from gpurender.kernels.plan import Launch, Pitched, Table, spread_colors
+from gpurender.kernels.plan import warp as layout
+from gpurender.kernels.plan.warp import lay_warp
+from gpurender.kernels.triton import tiles
+from gpurender.kernels.triton.bilinear import store_bilinear
+from gpurender.kernels.triton.paths import Path
+from gpurender.kernels.triton.run import run_packed
+from gpurender.kernels.triton.tiles import color, double, locate, single, source_image, target_image, wide
 from torch import Tensor
 
-# One warp, so that what a tile or a column does once is spread over many pixels. Values of two rows at a time, of which
-# every lane has 8, fit in registers.
-TILE_HEIGHT = 32
-TILE_WIDTH = 128
-STRIP = 2
-
-MARGIN = 0.01
-
-# An image's row of the plan; see `_plan`.
-AFFINE, BOUNDS, TURNS, WAVE, PAPER = (tl.constexpr(field) for field in (8, 14, 22, 28, 40))
+NUM_WARPS = 1
+LANES = tl.constexpr(32)
+STRIP = tl.constexpr(layout.STRIP)
+HEIGHT, WIDTH = tl.constexpr(layout.TILE_HEIGHT), tl.constexpr(layout.TILE_WIDTH)
+AFFINE, BOUNDS, STEPS = tl.constexpr(layout.AFFINE), tl.constexpr(layout.BOUNDS), tl.constexpr(layout.STEPS)
+TURNS, WAVE, KIND = tl.constexpr(layout.TURNS), tl.constexpr(layout.WAVE), tl.constexpr(layout.KIND)
+STEADY, PAPER = tl.constexpr(layout.STEADY), tl.constexpr(layout.PAPER)
+PLAIN, STEADY_WAVES, ANY = (tl.constexpr(kind) for kind in (layout.PLAIN, layout.STEADY_WAVES, layout.ANY))
+FAR, ONE = tl.constexpr(layout.FAR), tl.constexpr(2.0**32)
 # Added to a small float32, it leaves the nearest integer in the low bits.
 MAGIC = tl.constexpr(12582912.0)
-MAGIC_BITS = tl.constexpr(0x4B400000)
-
-
-@triton.jit
-def _bound(v, limit):
-    return tl.minimum(tl.maximum(v, -limit), limit)
 
 
 @triton.jit
 def _sine(turns):
-    # sin 2 pi t for |t| <= 1/2, within 2e-7: by its symmetries a polynomial in |t| (1/2 - |t|).
+    """Compute sin 2 pi t within 2e-7: by symmetry, a polynomial in |t| (1/2 - |t|), |t| <= 1/2."""
     t = turns - ((turns + MAGIC) - MAGIC)
     r = t * (0.5 - tl.abs(t))
     q = tl.abs(r)
@@ -45,189 +46,233 @@ def _sine(turns):
 
 @triton.jit
 def _affine(address, x, y):
-    return double(address) * x + double(address + 1) * y + double(address + 2)
+    """Evaluate an affine function whose three float64 coefficients begin at an address."""
+    return double(address) * x + double(address + 2) * y + double(address + 4)
+
+
+@triton.jit
+def _fixed(px):
+    """Convert float64 to fixed point, limited to what is paper anyway."""
+    return (tl.minimum(tl.maximum(px, -FAR), FAR) * ONE).to(tl.int64)
 
 
 @triton.jit
 def _fraction(v):
+    """Return the fractional part as float32."""
     return (v - tl.floor(v)).to(tl.float32)
 
 
 @triton.jit
-def _nearest(v):
-    # An integer below v, plus MAGIC_BITS, and how far above it v is. Bilinear weights do not mind which neighbour comes
-    # first where v is an integer, so v - 1/2 may be rounded to either side: additions, and no slow conversions.
-    rounded = (v - 0.5) + MAGIC
-    return rounded.to(tl.uint32, bitcast=True), v - (rounded - MAGIC)
+def _displace(u, v, turns_x, turns_y, kx, swings):
+    """Return where waves move the source of a pixel."""
+    first = _sine(turns_y)
+    second = _sine(turns_x - kx * first)
+    u += (swings[0] * second + swings[1] * first).to(tl.int64)
+    return u, v + (swings[2] * second + swings[3] * first).to(tl.int64)
 
 
 @triton.jit
-def _tap(pointers, inside, ground, EDGE: tl.constexpr):  # noqa: N803
-    if EDGE:
-        return tl.load(pointers, mask=inside, other=ground).to(tl.float32)
-    return tl.load(pointers).to(tl.float32)
+def _start(u, v, turns_x, turns_y, kx, swings, magic, unit, row):
+    """Return a column's first coordinates without the second sine, that sine, and its last step."""
+    first = _sine(turns_y)
+    turns = turns_x - kx * first
+    u += (swings[1] * first).to(tl.int64) - _bits(magic) * unit
+    v += (swings[3] * first).to(tl.int64) - _bits(magic) * unit
+    return u, v, _sine(turns), single(row + STEADY + 1) * _sine(turns - single(row + STEADY + 2) + 0.25)
 
 
 @triton.jit
-def _sample(
-    out,
-    plane,
-    on_image,
-    pixels,
-    source_plane,
-    paper,
-    u,
-    v,
-    left,
-    top,
-    width,
-    height,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    EDGE: tl.constexpr,  # noqa: N803
-):
-    # u, v are relative to (left, top); left, top, and pixels take MAGIC_BITS off again.
-    if EDGE:
-        u, v = _bound(u, 2.0**21), _bound(v, 2.0**21)
-    x, wx = _nearest(u)
-    y, wy = _nearest(v)
-    pixels += (y.to(tl.uint64) * width + x).to(tl.int64)
-    x += left
-    y += top
-    # Unsigned, so that what is negative is out of bounds too.
-    west, east = x < width, x + 1 < width
-    north, south = y < height, y + 1 < height
-    for c in tl.static_range(CHANNELS):
-        ground = tl.load(paper + c).to(tl.uint8)
-        a = _tap(pixels, west & north, ground, EDGE)
-        b = _tap(pixels + 1, east & north, ground, EDGE)
-        d = _tap(pixels + width, west & south, ground, EDGE)
-        e = _tap(pixels + width + 1, east & south, ground, EDGE)
-        above = a + wx * (b - a)
-        value = above + wy * (d + wx * (e - d) - above) + 0.5
-        if EDGE:
-            tl.store(out, value.to(tl.uint8), mask=on_image)
-        else:
-            tl.store(out, value.to(tl.uint8))
-        out += plane
-        pixels += source_plane
+def _count(step, down):
+    """Return a step's size, the number of the first line, and what is added to it at each strip."""
+    return (
+        tl.abs(step).to(tl.uint32).to(tl.int64),
+        tl.where(step < 0, HEIGHT - 1 - down, down).to(tl.float32) * 256 + MAGIC,
+        tl.where(step < 0, STRIP * -256.0, STRIP * 256.0),
+    )
 
 
 @triton.jit
-def warp_kernel(
-    out,
-    pixels,
-    plan,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    ROWS: tl.constexpr,  # noqa: N803
-):
-    """Resample one tile, ROWS rows at a time."""
-    tile = tl.program_id(0)
-    row = plan + tl.num_programs(0) + tl.load(plan + tile) * (PAPER + CHANNELS)
-    rows, columns = tl.load(row).to(tl.int32), tl.load(row + 1).to(tl.int32)
-    height, width = tl.load(row + 3).to(tl.uint32), tl.load(row + 4).to(tl.uint32)
-    local = (tile - tl.load(row + 6)).to(tl.int32)
-    tiles_across = tl.load(row + 7).to(tl.int32)
-    y0, x0 = local // tiles_across * HEIGHT, local % tiles_across * WIDTH
+def _bits(number):
+    """Return the bits of a positive float32; unsigned, since signed products of 64 bits take more instructions."""
+    return number.to(tl.uint32, bitcast=True).to(tl.int64)
 
-    # Where the tile's origin lands; from here on all is relative to it, and in the source to the pixel (left, top).
-    far_u = _bound(_affine(row + AFFINE, x0, y0), 5e8)
-    far_v = _bound(_affine(row + AFFINE + 3, x0, y0), 5e8)
-    bounds = row + BOUNDS
-    only_source = (far_u >= double(bounds)) & (far_u <= double(bounds + 1)) & (far_v >= double(bounds + 4))
-    only_source &= (far_v <= double(bounds + 5)) & (x0 + WIDTH <= columns) & (y0 + HEIGHT <= rows)
-    only_paper = (far_u <= double(bounds + 2)) | (far_u >= double(bounds + 3)) | (far_v <= double(bounds + 6))
-    only_paper |= far_v >= double(bounds + 7)
-    left, top = tl.floor(far_u).to(tl.int32), tl.floor(far_v).to(tl.int32)
-    u0, v0 = _fraction(far_u), _fraction(far_v)
-    ur, ud = double(row + AFFINE).to(tl.float32), double(row + AFFINE + 1).to(tl.float32)
-    vr, vd = double(row + AFFINE + 3).to(tl.float32), double(row + AFFINE + 4).to(tl.float32)
-    turns_x, turns_y = _fraction(_affine(row + TURNS, x0, y0)), _fraction(_affine(row + TURNS + 3, x0, y0))
+
+@triton.jit
+def _sway(sine, factor, magic, scale):
+    """Return a displacement in fixed point, plus a constant that `_start` subtracts."""
+    return _bits(sine * factor + magic) * scale.to(tl.int64)
+
+
+@triton.jit
+def _resample(
+    target, source, row, x0, y0, u, v,
+    CHANNELS: tl.constexpr, WAVES: tl.constexpr, EDGE: tl.constexpr, OFFSET: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    """Resample a tile of the image whose row is `row`, from (u, v) at its origin, STRIP rows at a time."""
+    lane = tl.arange(0, LANES)
+    right, down = lane % (WIDTH // 4) * 4, lane // (WIDTH // 4)
+    out, pitch, _, height, inside = target
+    out += down * pitch + right
+    ur, ud, vr, vd = wide(row + STEPS), wide(row + STEPS + 2), wide(row + STEPS + 4), wide(row + STEPS + 6)
+    u0, v0 = u + right * ur + down * ud, v + right * vr + down * vd
+    u1, v1 = u0 + ur, v0 + vr
+    u2, v2 = u1 + ur, v1 + vr
+    u3, v3 = u2 + ur, v2 + vr
     wave = row + WAVE
-    a, b, d, e = single(wave), single(wave + 1), single(wave + 2), single(wave + 3)
-    a2, b2, d2, e2 = single(wave + 4), single(wave + 5), single(wave + 6), single(wave + 7)
-    ax, kx, ay, ky = single(wave + 8), single(wave + 9), single(wave + 10), single(wave + 11)
-    waves = (ax != 0) | (ay != 0)
-    left, top = left - MAGIC_BITS, top - MAGIC_BITS
-    pixels += tl.load(row + 5) + top.to(tl.int64) * width.to(tl.int64) + left
-    left, top = left.to(tl.uint32), top.to(tl.uint32)
-    out += tl.load(row + 2) + y0.to(tl.int64) * columns + x0
-    plane, source_plane = rows.to(tl.int64) * columns, height.to(tl.int64) * width.to(tl.int64)
-
-    column = tl.arange(0, WIDTH)[None, :]
-    right = column.to(tl.float32)
-    for first in range(0, tl.minimum(HEIGHT, rows - y0), ROWS):
-        line = first + tl.arange(0, ROWS)[:, None]
-        down = line.to(tl.float32)
-        at = (out + line.to(tl.int64) * columns) + column  # [ROWS, WIDTH]
-        if only_paper:
-            on_image = (line < rows - y0) & (column < columns - x0)
-            for c in tl.static_range(CHANNELS):
-                tl.store(at + c * plane, tl.load(row + PAPER + c).to(tl.uint8), mask=on_image)
+    x, y = right.to(tl.float32), down.to(tl.float32)
+    ky, kx, coupling = single(wave), single(wave + 2), single(wave + 4)
+    swings = single(wave + 5), single(wave + 6), single(wave + 7), single(wave + 8)
+    # Turns of the first sine, and of the second one without its part of the first, at this lane's columns.
+    p0, q0 = _fraction(_affine(row + TURNS + 6, x0, y0)) + ky * x, _fraction(_affine(row + TURNS, x0, y0)) + kx * x
+    p1, q1, p2, q2, p3, q3 = p0 + ky, q0 + kx, p0 + 2 * ky, q0 + 2 * kx, p0 + 3 * ky, q0 + 3 * kx
+    ky, kx = single(wave + 1), single(wave + 3)
+    alpha, magic, unit = single(row + STEADY), single(row + STEADY + 3), tl.load(row + STEADY + 4).to(tl.uint32)
+    s0, s1, s2, s3, d0, d1, d2, d3 = x, x, x, x, x, x, x, x
+    if WAVES == STEADY_WAVES:
+        u0, v0, s0, d0 = _start(u0, v0, q0 + kx * y, p0, coupling, swings, magic, unit, row)
+        u1, v1, s1, d1 = _start(u1, v1, q1 + kx * y, p1, coupling, swings, magic, unit, row)
+        u2, v2, s2, d2 = _start(u2, v2, q2 + kx * y, p2, coupling, swings, magic, unit, row)
+        u3, v3, s3, d3 = _start(u3, v3, q3 + kx * y, p3, coupling, swings, magic, unit, row)
+    # Lines are counted in float32, whose bits the compiler does not analyze: else it replaces every product below by a
+    # loop variable, and its lower half by another. They are counted down where a coordinate falls, so that factors are
+    # unsigned.
+    if WAVES == ANY:
+        lines_u = down.to(tl.float32) + MAGIC
+        lines_v, next_u, next_v = lines_u, STRIP, STRIP
+    else:
+        ud, lines_u, next_u = _count(tl.load(row + KIND + 1), down)
+        vd, lines_v, next_v = _count(tl.load(row + KIND + 2), down)
+    offset_u, offset_v = _bits(lines_u) * ud, _bits(lines_v) * vd
+    # Lanes beyond the end of a row read the first pixel. The selection also keeps the compiler from deriving each of
+    # these from the one before at every strip, in two instructions where one does.
+    u0, v0 = tl.where(inside, u0 - offset_u, 1 << 32), tl.where(inside, v0 - offset_v, 1 << 32)
+    u1, v1 = tl.where(inside, u1 - offset_u, 1 << 32), tl.where(inside, v1 - offset_v, 1 << 32)
+    u2, v2 = tl.where(inside, u2 - offset_u, 1 << 32), tl.where(inside, v2 - offset_v, 1 << 32)
+    u3, v3 = tl.where(inside, u3 - offset_u, 1 << 32), tl.where(inside, v3 - offset_v, 1 << 32)
+    source = (source[0] - (source[4] + 1), source[1], source[2], source[3], source[4])
+    limit = tl.where(inside, height - down, 0)
+    for first in range(0, height, STRIP):
+        # Always 1. The compiler cannot know, so it multiplies and adds at once where it would add twice.
+        one = lines_u.to(tl.uint32, bitcast=True) >> 30
+        if WAVES == ANY:
+            offset_u, offset_v = _bits(lines_u) * ud, _bits(lines_v) * vd
         else:
-            if waves:
-                xs = a * right + b * down
-                ys = d * right + e * down
-                ys -= ay * _sine(turns_y + ky * xs)
-                xs -= ax * _sine(turns_x + kx * ys)
-                u, v = u0 + a2 * xs + b2 * ys, v0 + d2 * xs + e2 * ys
-            else:
-                u, v = u0 + ur * right + ud * down, v0 + vr * right + vd * down
-            if only_source:
-                _sample(
-                    at, plane, True, pixels, source_plane, row + PAPER, u, v, left, top, width, height,
-                    CHANNELS, False,
-                )  # fmt: skip
-            else:
-                on_image = (line < rows - y0) & (column < columns - x0)
-                _sample(
-                    at, plane, on_image, pixels, source_plane, row + PAPER, u, v, left, top, width, height,
-                    CHANNELS, True,
-                )  # fmt: skip
+            offset_u = _bits(lines_u) * (ud.to(tl.uint32) * one).to(tl.int64)
+            offset_v = _bits(lines_v) * (vd.to(tl.uint32) * one).to(tl.int64)
+        if WAVES != STEADY_WAVES:
+            a0, b0, a1, b1 = u0 + offset_u, v0 + offset_v, u1 + offset_u, v1 + offset_v
+            a2, b2, a3, b3 = u2 + offset_u, v2 + offset_v, u3 + offset_u, v3 + offset_v
+        if WAVES == STEADY_WAVES:
+            scale = unit * one
+            a0 = u0 + _sway(s0, swings[0], magic, scale) + offset_u
+            b0 = v0 + _sway(s0, swings[2], magic, scale) + offset_v
+            a1 = u1 + _sway(s1, swings[0], magic, scale) + offset_u
+            b1 = v1 + _sway(s1, swings[2], magic, scale) + offset_v
+            a2 = u2 + _sway(s2, swings[0], magic, scale) + offset_u
+            b2 = v2 + _sway(s2, swings[2], magic, scale) + offset_v
+            a3 = u3 + _sway(s3, swings[0], magic, scale) + offset_u
+            b3 = v3 + _sway(s3, swings[2], magic, scale) + offset_v
+            # sin(t + step) = 2 cos(step) sin t - sin(t - step), by differences, which stay exact for short steps.
+            d0, d1, d2, d3 = d0 - alpha * s0, d1 - alpha * s1, d2 - alpha * s2, d3 - alpha * s3
+            s0, s1, s2, s3 = s0 + d0, s1 + d1, s2 + d2, s3 + d3
+        if WAVES == ANY:
+            a0, b0 = _displace(a0, b0, q0 + kx * y, p0 + ky * y, coupling, swings)
+            a1, b1 = _displace(a1, b1, q1 + kx * y, p1 + ky * y, coupling, swings)
+            a2, b2 = _displace(a2, b2, q2 + kx * y, p2 + ky * y, coupling, swings)
+            a3, b3 = _displace(a3, b3, q3 + kx * y, p3 + ky * y, coupling, swings)
+            y += STRIP
+        store_bilinear(
+            out, target, first < limit, source, row + PAPER, one, a0, a1, a2, a3, b0, b1, b2, b3, CHANNELS, EDGE, OFFSET
+        )  # fmt: skip
+        out += pitch * STRIP
+        lines_u += next_u
+        lines_v += next_v
 
 
-def settings(channels: int) -> tuple[dict[str, int], int]:
-    """The kernel's constants, and its warps."""
-    rows = max(STRIP // channels, 1)
-    return {"CHANNELS": channels, "HEIGHT": TILE_HEIGHT, "WIDTH": TILE_WIDTH, "ROWS": rows}, 1
+@triton.jit
+def _fill(target, paper, CHANNELS: tl.constexpr):  # noqa: N803
+    """Fill a tile with paper."""
+    out, pitch, plane, height, inside = target
+    lane = tl.arange(0, LANES)
+    right, down = lane % (WIDTH // 4) * 4, lane // (WIDTH // 4)
+    out += down * pitch + right
+    for first in range(0, height, STRIP):
+        for c in tl.static_range(CHANNELS):
+            word = tl.zeros([LANES], tl.int32) + color(paper, c, CHANNELS) * 0x01010101
+            at = (out + c * plane).to(tl.pointer_type(tl.int32), bitcast=True)
+            tl.store(at, word, mask=inside & (down + first < height))
+        out += pitch * STRIP
 
 
-def _plan(maps: np.ndarray, width: np.ndarray, height: np.ndarray) -> list[Tensor]:
-    """What the kernel wants of every image, so that a tile does little: maps [K, 18]; the source's sizes [K].
+@triton.jit(do_not_specialize=["at"])
+def warp_kernel(pool, plan, at, CHANNELS: tl.constexpr, IS_WIDE: tl.constexpr):  # noqa: N803
+    """Resample one tile, STRIP rows at a time."""
+    OFFSET: tl.constexpr = tl.int64 if IS_WIDE else tl.uint32  # noqa: N806
+    row, y0, x0 = locate(plan, at, HEIGHT, WIDTH)
+    rows, _, pitch, start = target_image(row, CHANNELS)
+    source_rows, source_columns, source_pitch, source_start = source_image(row, CHANNELS)
+    # Coordinates of the tile's origin in the source.
+    far_u, far_v = _affine(row + AFFINE, x0, y0), _affine(row + AFFINE + 6, x0, y0)
+    bounds = row + BOUNDS
+    is_inside = (far_u >= double(bounds)) & (far_u <= double(bounds + 2))
+    is_inside &= (far_v >= double(bounds + 8)) & (far_v <= double(bounds + 10))
+    is_paper = (far_u <= double(bounds + 4)) | (far_u >= double(bounds + 6))
+    is_paper |= (far_v <= double(bounds + 12)) | (far_v >= double(bounds + 14))
+    u, v = _fixed(far_u + 1), _fixed(far_v + 1)
+    kind = tl.load(row + KIND)
+    is_plain, is_steady = kind == PLAIN, kind == STEADY_WAVES
+    out, plane = pool + start + y0.to(tl.int64) * pitch + x0, rows.to(tl.int64) * pitch
+    inside = x0 + tl.arange(0, LANES) % (WIDTH // 4) * 4 < pitch
+    target = (out, pitch, plane, tl.minimum(rows - y0, HEIGHT), inside)
+    source_plane = source_rows.to(tl.int64) * source_pitch
+    source = (pool + source_start, source_plane, source_rows, source_columns, source_pitch)
+    if is_paper:
+        _fill(target, row + PAPER, CHANNELS)
+    elif is_plain:
+        if is_inside:
+            _resample(target, source, row, x0, y0, u, v, CHANNELS, PLAIN, False, OFFSET)
+        else:
+            _resample(target, source, row, x0, y0, u, v, CHANNELS, PLAIN, True, OFFSET)
+    elif is_steady:
+        if is_inside:
+            _resample(target, source, row, x0, y0, u, v, CHANNELS, STEADY_WAVES, False, OFFSET)
+        else:
+            _resample(target, source, row, x0, y0, u, v, CHANNELS, STEADY_WAVES, True, OFFSET)
+    elif is_inside:
+        _resample(target, source, row, x0, y0, u, v, CHANNELS, ANY, False, OFFSET)
+    else:
+        _resample(target, source, row, x0, y0, u, v, CHANNELS, ANY, True, OFFSET)
 
-    Returns:
-        Columns of the plan, K rows each:
 
-        - [6] float64: the maps without waves, as one: u = ur x + ud y + uc, and v likewise.
-        - [8] float64: for u and for v, between which two values at its origin a tile sees the inside of the source
-          only; and up to which, and from which, paper only.
-        - [6] float64: the turns of the sines at (x, y), without the first one's part in the second.
-        - [12] float32: the parts of the maps that do not move the origin, and the waves: a, b, d, e of either map;
-          ax, kx, ay, ky.
-    """
-    # Finite, whatever the maps; so is what float32 makes of it.
-    a, b, c, d, e, f, ax, kx, px, ay, ky, py, a2, b2, c2, d2, e2, f2 = np.clip(maps, -1e12, 1e12).T
-    affine = [a2 * a + b2 * d, a2 * b + b2 * e, a2 * c + b2 * f + c2]
-    affine += [d2 * a + e2 * d, d2 * b + e2 * e, d2 * c + e2 * f + f2]
-    turning = (abs(kx * d) + abs(kx * e) + abs(ky * a) + abs(ky * b)) * TILE_WIDTH + abs(kx * ay)
-    bounds = []
-    for (right, down), (p, q), size in ((affine[0:2], (a2, b2), width), (affine[3:5], (d2, e2), height)):
-        # What a tile sees beyond its origin, either way.
-        right, down, sway = right * (TILE_WIDTH - 1), down * (TILE_HEIGHT - 1), abs(p * ax) + abs(q * ay)
-        before = sway - np.minimum(right, 0) - np.minimum(down, 0) + MARGIN
-        behind = sway + np.maximum(right, 0) + np.maximum(down, 0) + MARGIN
-        # Where no part of a coordinate is larger, what float32 makes of it is wrong by far less than the margin.
-        span = (abs(p * a) + abs(p * b) + abs(q * d) + abs(q * e)) * TILE_WIDTH + sway
-        trusted = (span < 4096) & (turning < 4096)
-        bounds += [np.where(trusted, before, np.inf), size - 1 - behind, -1 - behind, size + before]
-    turns = [kx * d, kx * e, kx * f + px, ky * a, ky * b, ky * c + py]
-    wave = [a, b, d, e, a2, b2, d2, e2, ax, kx, ay, ky]
-    numbers = torch.from_numpy(np.stack([*affine, *bounds, *turns], 1))
-    return [numbers, torch.from_numpy(np.stack(wave, 1).astype(np.float32))]
+_PLAIN, _STEADY = {"is_paper": False, "is_plain": True}, {"is_paper": False, "is_plain": False, "is_steady": True}
+_ANY = {"is_paper": False, "is_plain": False, "is_steady": False}
+# Instructions a pixel, gray and RGB, the larger of Triton 3.6 and 3.9.
+PATHS = tuple(
+    Path(name, channels, 0, branches, layout.TILE_WIDTH * layout.STRIP * channels, bound)
+    for name, branches, bounds in (
+        ("rotation, inside", _PLAIN | {"is_inside": True}, (26, 21.5)),
+        ("rotation, edge", _PLAIN | {"is_inside": False}, (46, 38)),
+        ("wave, inside", _STEADY | {"is_inside": True}, (38, 24)),
+        ("wave, edge", _STEADY | {"is_inside": False}, (56, 42)),
+        ("wave and rotation, inside", _ANY | {"is_inside": True}, (58, 31)),
+        ("wave and rotation, edge", _ANY | {"is_inside": False}, (77, 48)),
+    )
+    for channels, bound in zip((1, 3), bounds, strict=True)
+)
 
 
-@on_its_device
+def settings(channels: int, variant: int = 0) -> tuple[dict[str, int], int]:
+    """Return the kernel's constants and its warps."""
+    return {"CHANNELS": channels, "IS_WIDE": variant}, NUM_WARPS
+
+
+def launch(pool: Tensor, plan: Tensor, launch: Launch, channels: int) -> None:
+    """Launch a table of :func:`gpurender.kernels.plan.warp.lay_warp`."""
+    constants, warps = settings(channels, launch.variant)
+    warp_kernel[(launch.programs,)](pool, plan, launch.at, **constants, num_warps=warps)
+
+
+@tiles.on_its_device
 def warp(
     out: Tensor,
     target_sizes: Tensor,
@@ -240,11 +285,8 @@ def warp(
     paper: Tensor,
 ) -> None:
     """Resample every image; see `gpurender.kernels.warp` for the arguments."""
-    down, right = count_tiles(target_sizes, TILE_HEIGHT, TILE_WIDTH)  # [K], [K]
-    tiles, first_tiles = lay_tiles(down * right)
-    if not len(tiles):
-        return
-    rows = [target_sizes, target_starts, source_sizes, source_starts, first_tiles, right]
-    rows += [*_plan(maps.numpy(), source_sizes[:, 1].numpy(), source_sizes[:, 0].numpy()), paper]
-    constants, warps = settings(channels)
-    warp_kernel[(len(tiles),)](out, pixels, send(tiles, rows, out.device), **constants, num_warps=warps)
+
+    def lay(target: Pitched, source: Pitched) -> list[Table]:
+        return [lay_warp(target, source, maps.numpy(), spread_colors(paper.numpy()))]
+
+    run_packed(out, target_sizes, target_starts, pixels, source_sizes, source_starts, channels, lay)

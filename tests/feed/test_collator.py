@@ -410,7 +410,7 @@ def test_what_crosses_is_small_and_flat(tokenizer, chat):
     text = ("Some words to fill a page with, one after another, again and again, in lines. " * 6)[:400]
     planned = make(tokenizer, ratio=1, position="full", ops=distort.presets.lomo())([chat(n, text) for n in range(32)])
     assert planned.counts["images"] == 32
-    tokens = sum(planned._view(name).nbytes for name in ("input_ids", "answers", "lengths"))
+    tokens = planned._view("tokens").nbytes
     assert (len(planned.data) - tokens) / 32 <= 8192
     rest = len(pickle.dumps(planned)) - len(planned.data)
     assert rest < 4096
@@ -503,7 +503,7 @@ def test_what_is_left_out_is_not_rendered(tokenizer, chat):
     records = [chat(n, LONGER[: 150 + 40 * n], answer) for n, answer in enumerate(answers)]
     collator = make(tokenizer, ratio=1, ops=distort.presets.lomo(), max_length=800)
     planned = collator(records)
-    assert (len(planned), len(planned.layout), planned.counts["images"]) == (2, 2, 2)
+    assert (len(planned), len(planned.sizes), planned.counts["images"]) == (2, 2, 2)
     alone = [render(collator([record])) for record in (records[0], records[2])]
     batch = render(planned)
     assert batch["pixel_values"].equal(torch.cat([one["pixel_values"] for one in alone]))

@@ -1,10 +1,5 @@
 """warp, blur and shade in Triton against the reference, on ragged batches of few tiles."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -177,7 +172,7 @@ def shades(channels, images):
     ramps[0], ramps[2], ramps[4] = (0.01, 0.02, -0.3, 0.5), (0.1, 0, 0, -0.5), (0, 0, 1, 0.9)
     blots = [(20, 10, 9, 0.5), (60, 40, 30, 0.3), (115, 5, 60, 1), (30, 0, 1e-9, 1), (120, 30, 40, 0.6), (1e9, 0, 9, 1)]
     starts = np.array([0, 3, 3, 4, 6, *[6] * (images - 4)], np.int64)
-    noise = np.array([(3 + k, 2**32 - 1 - k) for k in range(images)], np.int64)
+    noise = np.array([(2**32 - 3 - k, 2**32 - 1 - k) for k in range(images)], np.int64)
     colors = np.random.default_rng(5).integers(0, 256, (len(blots), channels), dtype=np.uint8)
     return kernels.Shades(ramps, noise, np.array(blots, float), colors, starts)
 
@@ -229,53 +224,6 @@ def test_device_is_never_waited_for(channels):
             getattr(kernels, operation)(out, target, pixels, source, parameters, backend="triton")
         finally:
             torch.cuda.set_sync_debug_mode("default")
-
-
-COMPILE = """
-import json, pathlib, re, subprocess, tempfile
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from gpurender.kernels.triton import blur, shade, warp
-
-dump = next(pathlib.Path(triton.__file__).parent.rglob("cuobjdump"))
-kernels = []
-for channels in (1, 3):
-    kernels.append(("warp", channels, warp.warp_kernel, *warp.settings(channels)))
-    kernels.append(("shade", channels, shade.shade_kernel, *shade.settings(channels)))
-for radius in (8, 16, 24):
-    kernels.append(("blur", radius, blur.blur_kernel, *blur.settings(radius)))
-for capability in (80, 90, 100):
-    for name, which, function, constants, warps in kernels:
-        stages = {"num_stages": 1} if name == "blur" else {}
-        signature = dict(out="*u8", pixels="*u8", plan="*i64") | dict.fromkeys(constants, "constexpr")
-        source = ASTSource(function, signature=signature, constexprs=constants)
-        kernel = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps} | stages)
-        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-            file.write(kernel.asm["cubin"])
-            file.flush()
-            usage = subprocess.run([dump, "--dump-resource-usage", file.name], capture_output=True, text=True).stdout
-        counts = {k: int(v) for k, v in re.findall(r"(REG|STACK|LOCAL):(\\d+)", usage)}
-        counts |= {"kernel": name, "sm": capability, "which": which, "SHARED": kernel.metadata.shared}
-        print(json.dumps(counts))
-"""
-
-
-def test_triton_compiles_ahead_of_time_without_spills():
-    """Another process: ahead-of-time compilation fails under TRITON_INTERPRET=1."""
-    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    environment["TRITON_DEFAULT_FP_FUSION"] = "1"
-    run = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr
-    lines = run.stdout.splitlines()
-    assert len(lines) == 21, run.stdout
-    for line in lines:
-        print(line)
-        counts = json.loads(line)
-        assert 0 < counts["REG"] < 255, line
-        # A spilled register lives on the stack, which is local memory.
-        assert counts["STACK"] == 0, line
-        assert counts["LOCAL"] == 0, line
 
 
 def test_a_blurred_image_does_not_depend_on_the_others():

@@ -191,8 +191,8 @@ def test_patches_beyond_what_is_staged(backend):
 
 def test_triton_takes_more_tiles_in_one_program(monkeypatch):
     # The function of the same name hides the module.
-    monkeypatch.setattr(importlib.import_module("gpurender.kernels.triton.patchify"), "PROGRAMS", 3)
-    for name in ("qwen2", "large"):
+    monkeypatch.setattr(importlib.import_module("gpurender.kernels.plan.patchify"), "PROGRAMS", 3)
+    for name in ("qwen2", "large", "wide", "tall"):
         patch, merge, temporal, sizes, canvases = BATCHES[name]
         check("triton", *make(sizes, canvases, 1, patch, merge, temporal))
 

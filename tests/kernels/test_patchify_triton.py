@@ -1,15 +1,23 @@
-"""The patches' Triton kernel as it is compiled: what it takes of a GPU, how often, and that it waits for nothing."""
+"""The patches' Triton kernel: its plan, how often it is compiled, and that it waits for nothing."""
 
-import json
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from gpurender.kernels.plan import Plan, spread_colors
+from gpurender.kernels.plan.patchify import FIELDS, LINES, PATCHES, lay_patchify, levels_size, tile_of
 
 from gpurender import kernels
+
+
+def lay(size, canvas, patch, merge=1, temporal=1, count=2, bits=16):
+    source = Plan().reserve(np.tile(np.array([size], np.int32), (count, 1)))
+    canvases = np.tile(np.array([canvas], np.int32), (count, 1))
+    paper, levels = spread_colors(np.full((count, 1), 255, np.uint8)), np.zeros(3 * 256 * bits // 32, np.int32)
+    rows = np.arange(count, dtype=np.int64) << 33
+    return lay_patchify(source, canvases, rows, paper, levels, bits, *patch, merge, temporal)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -26,61 +34,49 @@ def test_device_is_never_waited_for():
     assert out.sum(1).eq(0).sum() == 8
 
 
-COMPILE = """
-import json, pathlib, re, subprocess, tempfile
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from gpurender.kernels.triton.patchify import patchify_kernel, settings
-
-dump = next(pathlib.Path(triton.__file__).parent.rglob("cuobjdump"))
-cases = {"14": (14, 14, 2, 2), "16": (16, 16, 2, 2), "dense": (1000, 1000, 1, 1)}
-for capability in (80, 90, 100):
-    for name, sides in cases.items():
-        for bits in (32, 16):
-            for channels in (1, 3):
-                constants, warps = settings(bits, channels, *sides)
-                signature = dict(out=f"*i{bits}", pixels="*u8", plan="*i64")
-                signature |= dict.fromkeys(("words", "steps", "patch_height", "groups"), "i32")
-                signature |= dict.fromkeys(constants, "constexpr")
-                # As torch's own memory is.
-                aligned = {(k,): [["tt.divisibility", 16]] for k in (0, 2)}
-                source = ASTSource(patchify_kernel, signature=signature, constexprs=constants, attrs=aligned)
-                target = GPUTarget("cuda", capability, 32)
-                kernel = triton.compile(source, target=target, options={"num_warps": warps})
-                with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-                    file.write(kernel.asm["cubin"])
-                    file.flush()
-                    dumped = [dump, "--dump-resource-usage", file.name]
-                    usage = subprocess.run(dumped, capture_output=True, text=True).stdout
-                counts = {k: int(v) for k, v in re.findall(r"(REG|STACK|LOCAL):(\\d+)", usage)}
-                counts |= {"sm": capability, "patch": name, "bits": bits, "channels": channels}
-                counts |= {"SHARED": kernel.metadata.shared, "ptx": kernel.asm["ptx"].count("st.global.v4.b32")}
-                print(json.dumps(counts))
-"""
-
-
-def test_triton_compiles_ahead_of_time_without_spills():
-    """Another process: ahead-of-time compilation fails under TRITON_INTERPRET=1."""
-    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    environment["TRITON_DEFAULT_FP_FUSION"] = "1"
-    run = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr
-    lines = [json.loads(line) for line in run.stdout.splitlines()]
-    assert len(lines) == 36, run.stdout
-    for counts in lines:
-        print(counts)
-        assert 0 < counts["REG"] < 128, counts
-        # A spilled register lives on the stack, which is local memory.
-        assert counts["STACK"] == counts["LOCAL"] == 0, counts
-        # Nothing is handed from lane to lane.
-        assert counts["SHARED"] == 0, counts
-        # Stores of 16 bytes, but where a frame of 14 x 14 px ends with half of one.
-        assert (counts["ptx"] > 0) == ((counts["patch"], counts["bits"]) != ("14", 16)), counts
-
-
-def test_large_patches_do_not_compile_anew():
+def test_dense_canvases_do_not_compile_anew():
+    """Whatever their sizes: small ones, and those that no tile holds."""
     from gpurender.kernels.triton.patchify import settings
 
-    constants = {str(settings(32, 3, height, 1000 + 4 * k, 1, 1)) for k, height in enumerate((400, 517, 1000, 4096))}
+    constants = set()
+    for height, width in ((20, 24), (24, 32), (30, 32), (300, 24)):
+        assert lay((height, width), (height, width), (height, width)).variant == LINES
+        constants.add(str(settings(3, LINES, 16, height, width, 1, 1)))
     assert len(constants) == 1
+    constants = {str(settings(3, LINES, 32, height, 1000 + 4 * k, 1, 1)) for k, height in enumerate((400, 517, 4096))}
+    assert len(constants) == 1
+
+
+def test_large_rows_of_blocks_are_read_by_lines():
+    """Offsets of 32 bits must not overflow."""
+    assert lay((28, 300), (28, 308), (14, 14), 2, 2).variant == PATCHES
+    assert lay((28, 2**27), (28, 2**27 + 20), (14, 14), 2, 2, count=1).variant == LINES
+
+
+@pytest.mark.parametrize(
+    ("bits", "patch"), [(16, (14, 14)), (32, (14, 14)), (16, (16, 16)), (16, (7, 5)), (32, (3, 18))]
+)
+def test_a_tile_holds_whole_units(bits, patch):
+    unit, run, rows, columns = tile_of(bits, *patch, PATCHES)
+    assert unit * columns == patch[0] * patch[1]
+    assert unit % run == patch[1] % run == 0
+    assert 1 <= rows <= 256 // columns
+    assert unit * bits <= 128
+
+
+def test_every_program_has_its_image():
+    table = lay((200, 768), (224, 784), (14, 14), 2, 2, count=3)
+    begin = levels_size(16)
+    ats = table.words[begin : begin + table.programs]
+    rows = table.words[len(table.words) - 3 * FIELDS :].reshape(3, FIELDS)
+    assert (np.diff(ats) >= 0).all()
+    assert len(set(ats.tolist())) == 3
+    assert rows[:, 0].tolist() == [int((ats < at).sum()) for at in sorted(set(ats.tolist()))]
+    # Rows of `out` are beyond 32 bits.
+    assert rows[:, 8:10].copy().view(np.int64)[:, 0].tolist() == [0, 1 << 33, 2 << 33]
+
+
+def test_planning_imports_no_torch():
+    code = "import sys, gpurender.kernels.plan.patchify; print('torch' in sys.modules, 'triton' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.split() == ["False", "False"], run.stderr
