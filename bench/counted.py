@@ -38,10 +38,10 @@ CANVAS = {"14": 784 * 224, "16": 768 * 224, "dense": 768 * 224}
 
 def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """Format a table in Markdown; names are aligned to the left, numbers to the right."""
-    header = list(header)
-    rows = [[str(cell) for cell in row] for row in rows]
-    numeric = [all(row[n][:1].isdigit() or not row[n] for row in rows) for n in range(len(header))]
-    lines = [header, ["---:" if right else "---" for right in numeric], *rows]
+    names = list(header)
+    cells = [[str(cell) for cell in row] for row in rows]
+    numeric = [all(row[n][:1].isdigit() or not row[n] for row in cells) for n in range(len(names))]
+    lines = [names, ["---:" if right else "---" for right in numeric], *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 

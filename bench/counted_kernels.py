@@ -218,11 +218,11 @@ def count_composite(channels: int) -> Counted:
 
     counts = counted_composite.count(channels)
     widths = {width: round(1e6 * share) for width, share in counts["bytes by width"].items()}
-    per_channel = (counts[key] / channels for key in ("instructions a pixel", "bound"))
     return Counted(
         Case("composite", channels),
         "pages of 360 characters",
-        *per_channel,
+        counts["instructions a pixel"] / channels,
+        counts["bound"] / channels,
         widths,
         BYTES["composite"],
         counts["stack"],

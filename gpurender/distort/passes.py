@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gpurender.distort import groups, steps
@@ -64,12 +66,13 @@ def _add(
     if kernel == WARP:
         plan.add(lay_warp(target, source, maps[chosen], paper))
     elif kernel == BLUR:
-        for table in lay_blur(target, source, *groups.blurs(kinds[step[chosen]], values[step[chosen]])):
+        blurs: Any = groups.blurs(kinds[step[chosen]], values[step[chosen]])
+        for table in lay_blur(target, source, *blurs):
             plan.add(table)
     else:
         # A last row of zeros for those without a shadow or a stain.
         rows = np.concatenate([values, np.zeros((1, WIDTH))])
         stains = rows[stain[chosen]]
-        shades = groups.shades(rows[step[chosen]], stains, target.sizes, 3)
+        shades: Any = groups.shades(rows[step[chosen]], stains, target.sizes, 3)
         colors = groups.shade_colors(stains, channels)
         plan.add(lay_shade(target, source, shades.ramps, shades.noise, shades.blots, colors, shades.starts))

@@ -287,16 +287,16 @@ class Collator:
             grids += [own, page_grids[first : first + len(row.pages)]]
             is_page += [np.zeros(len(own), bool), np.ones(len(row.pages), bool)]
             first += len(row.pages)
-        shapes, pages = np.concatenate(grids), np.concatenate(is_page)
+        shapes, page_mask = np.concatenate(grids), np.concatenate(is_page)
         rows = shapes.prod(1)
         first_rows = np.cumsum(rows) - rows
-        own_places = [np.arange(first_rows[n], first_rows[n] + rows[n]) for n in np.flatnonzero(~pages).tolist()]
-        planned, launches = plan_pages(layout, params, self._atlas, self.profile, first_rows[pages])
+        own_places = [np.arange(first_rows[n], first_rows[n] + rows[n]) for n in np.flatnonzero(~page_mask).tolist()]
+        planned, launches = plan_pages(layout, params, self._atlas, self.profile, first_rows[page_mask])
         names, tables = self._tokens(packs, page_grids, is_packed)
-        arrays = planned | {
+        arrays: dict[str, np.ndarray] = planned | {
             "tokens": tables,
             "grids": shapes.astype(np.int32),
-            "is_page": pages,
+            "is_page": page_mask,
             "own_rows": np.concatenate(own_rows) if own_rows else np.empty((0, 0), np.float32),
             "own_places": np.concatenate([np.empty(0, np.int64), *own_places]),
         }

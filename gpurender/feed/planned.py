@@ -183,7 +183,7 @@ class Planned:
         return fixed.to(device, non_blocking=True) if fixed.is_pinned() else copy_to(fixed, device)
 
     def _tokens(self, on_device: Tensor) -> tuple[Tensor, Tensor]:
-        """Return tables [K, B, L] and grids [I, 3], int64, in memory of their own: the rest of the copy is freed soon."""
+        """Return tables [K, B, L] and grids [I, 3], int64, in memory of their own: the copy is freed soon."""
         import torch
 
         _, _, shape = self._fields["tokens"]

@@ -159,11 +159,12 @@ class Atlas:
         Raises:
             ValueError: The atlas has more than 2**35 bytes.
         """
-        words = self._slots[slots]
+        words: np.ndarray = self._slots[slots]
         words[:, 0] //= ROW
         if self._used >= 2**31 * ROW:
             raise ValueError(f"the atlas has {self._used:,} bytes, more than 2**35: use another one")
-        return words.astype(np.int32)
+        narrow: np.ndarray = words.astype(np.int32)
+        return narrow
 
     def bitmaps(self) -> Bitmaps:
         """The bitmaps as the kernels take them; the coverage on the atlas' device, brought up to date."""

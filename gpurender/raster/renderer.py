@@ -130,18 +130,18 @@ class Renderer:
             ValueError: A font file cannot be read any more, or has no such glyph.
         """
         xy, slots, colors = _split(scene.glyphs, self.atlas.resolve(fonts, scene.bitmaps), self.channels)
-        canvas = Canvas(sizes, page_offsets(sizes, self.channels), unpack_colors(scene.backgrounds, self.channels))
-        out = self._buffer(int(canvas.starts[-1]))
+        offsets, paper = page_offsets(sizes, self.channels), unpack_colors(scene.backgrounds, self.channels)
+        out = self._buffer(int(offsets[-1]))
         composite(
             out,
-            canvas,
+            Canvas(sizes, offsets, paper),
             Glyphs(xy, slots, colors, scene.glyph_starts),
             self.atlas.bitmaps(),
             Rules(scene.rules, unpack_colors(scene.rule_colors, self.channels), scene.rule_starts),
             Pictures(scene.pictures, *self._planes(scene), scene.picture_starts),
             backend=self.backend,
         )
-        return Pages(out, sizes, self.channels, offsets=canvas.starts, paper=canvas.backgrounds)
+        return Pages(out, sizes, self.channels, offsets=offsets, paper=paper)
 
     def _planes(self, scene: Scene) -> tuple[Any, np.ndarray]:
         """Planes of pictures as `composite` takes them, and each picture's first byte."""

@@ -165,9 +165,9 @@ def lay_blur(
         below = reach
         if not len(images):
             continue
-        chosen = (Pitched(each.sizes[images], each.starts[images]) for each in (target, source))
+        to, of = (Pitched(each.sizes[images], each.starts[images]) for each in (target, source))
         items = int(_count_lines(lines[images])) * (span(reach) + 1)
-        words, rows, first, programs = lay_rows(*chosen, TILE_HEIGHT, TILE_WIDTH, HEADER + FIELDS, items)
+        words, rows, first, programs = lay_rows(to, of, TILE_HEIGHT, TILE_WIDTH, HEADER + FIELDS, items)
         _fill(images, halves, offsets, weights, starts, lines, reach, rows, rows.view(np.float32), words, first)
         tables.append(Table("blur", words, programs, reach))
     return tables

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from typing import Any
 
 import torch
 from gpurender.kernels.arrays import copy_to
@@ -24,7 +25,7 @@ def launch_all(
     out: Tensor | None = None,
     coverage: Tensor | None = None,
     pictures: Tensor | None = None,
-    cut: tuple[int, int, int, int] | None = None,
+    cut: tuple[int, ...] = (),
 ) -> None:
     """Launch every table of a plan, on the current stream of the device of `words`.
 
@@ -54,7 +55,7 @@ def launch_all(
                 start(pool, words, launch, channels)
 
 
-def run(plan: Plan, channels: int, *, out: Tensor, **buffers: Tensor | None) -> None:
+def run(plan: Plan, channels: int, *, out: Tensor, **buffers: Any) -> None:
     """Copy a plan to the device of `out` and launch its tables; buffers as of :func:`launch_all`."""
     if plan.launches:
         words = copy_to(torch.from_numpy(plan.words()), out.device)
