@@ -38,9 +38,6 @@ BYTES_PER_SECOND = 4.3e12
 # Bytes read and written for each byte of an image that is made, the caches being ideal.
 BYTES = {"composite": 1.0, "warp": 2.0, "shade": 2.0, "blur": 2.0, "repack": 2.0}
 
-# Triton's coalescing pass takes a minute for this kernel and its many loads.
-SLOW = ("warp", 3)
-
 
 class Case(NamedTuple):
     """A kernel's constants: the table's variant and, of `patchify`, the form of the patches."""
@@ -127,13 +124,13 @@ def every_case() -> list[Case]:
 def every_build(*, thorough: bool = True) -> list[tuple[Case, int]]:
     """List kernels and capabilities to compile them for.
 
-    Unless thorough, each kernel's last variant, of 3 channels for sm_90 and of one for the others; `SLOW` is left out.
+    Unless thorough, each kernel's last variant, of 3 channels for sm_90 and of one for the others.
     """
     cases = every_case()
     if thorough:
         return [(case, capability) for case in cases for capability in CAPABILITIES]
     last = {(case.operation, case.channels, case.form): case for case in cases}.values()
-    return [(case, n) for case in last for n in CAPABILITIES if (case.channels == 3) == (n == 90) and case[:2] != SLOW]
+    return [(case, n) for case in last for n in CAPABILITIES if (case.channels == 3) == (n == 90)]
 
 
 def every_path() -> list[tuple[Case, int]]:

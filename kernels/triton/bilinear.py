@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-from gpurender.kernels.triton.tiles import color
 
 
 @triton.jit
 def _weigh(u, v, source, one, EDGE: tl.constexpr, OFFSET: tl.constexpr):  # noqa: N803
     """Return a pixel's offset in the source, the weights of the four around it, and which of those are on the image."""
-    _, _, rows, columns, pitch = source
+    _, rows, columns, pitch = source
     # Coordinates here count from 1, so that the one before an image is not negative.
     x, y = (u >> 32).to(tl.uint32), (v >> 32).to(tl.uint32)
     right, down = u.to(tl.uint32) >> 8, v.to(tl.uint32) >> 8
@@ -47,33 +46,27 @@ def _level(upper, lower, ground, pixel, EDGE: tl.constexpr):  # noqa: N803
 
 @triton.jit
 def store_bilinear(
-    out, target, mask, source, paper, one, u0, u1, u2, u3, v0, v1, v2, v3,
-    CHANNELS: tl.constexpr, EDGE: tl.constexpr, OFFSET: tl.constexpr,  # noqa: N803
+    out, mask, source, ground, one, u0, u1, u2, u3, v0, v1, v2, v3, EDGE: tl.constexpr, OFFSET: tl.constexpr  # noqa: N803
 ):  # fmt: skip
-    """Store four neighboring pixels of every lane as a word, for each channel.
+    """Store four neighboring pixels of every lane as a word.
 
     Args:
-        out: [lanes], the words' first bytes in the first plane.
-        target: A tuple whose third element is the bytes of a target's plane.
+        out: [lanes], the words' first bytes.
         mask: [lanes], which words are stored.
-        source: First byte (less a row and a px), bytes of a plane, rows, columns, and pitch of the source.
-        paper: Address of the color around the source.
+        source: First byte (less a row and a px), rows, columns, and pitch of the source.
+        ground: The level around the source, uint8.
         one: [lanes], 1; see `warp`.
         u0: [lanes] int64 with 32 fraction bits, counted from 1: the first pixel's column in the source; u1, u2, u3 the
             next ones', v0, v1, v2, v3 their rows.
-        CHANNELS: Channels.
         EDGE: Whether any of the pixels around (u, v) may be off the image.
         OFFSET: The type that holds offsets in a plane.
     """
-    plane, target_plane = source[1], target[2]
     p0, p1 = _weigh(u0, v0, source, one, EDGE, OFFSET), _weigh(u1, v1, source, one, EDGE, OFFSET)
     p2, p3 = _weigh(u2, v2, source, one, EDGE, OFFSET), _weigh(u3, v3, source, one, EDGE, OFFSET)
-    for c in tl.static_range(CHANNELS):
-        upper = source[0] + c * plane
-        lower = upper + source[4]
-        ground = color(paper, c, CHANNELS).to(tl.uint8)
-        word = _level(upper, lower, ground, p3, EDGE) >> 24
-        word = (word << 8) | (_level(upper, lower, ground, p2, EDGE) >> 24)
-        word = (word << 8) | (_level(upper, lower, ground, p1, EDGE) >> 24)
-        word = (word << 8) | (_level(upper, lower, ground, p0, EDGE) >> 24)
-        tl.store((out + c * target_plane).to(tl.pointer_type(tl.uint32), bitcast=True), word, mask=mask)
+    upper = source[0]
+    lower = upper + source[3]
+    word = _level(upper, lower, ground, p3, EDGE) >> 24
+    word = (word << 8) | (_level(upper, lower, ground, p2, EDGE) >> 24)
+    word = (word << 8) | (_level(upper, lower, ground, p1, EDGE) >> 24)
+    word = (word << 8) | (_level(upper, lower, ground, p0, EDGE) >> 24)
+    tl.store(out.to(tl.pointer_type(tl.uint32), bitcast=True), word, mask=mask)

@@ -47,17 +47,17 @@ def pitch_of(columns):
 
 
 @triton.jit
-def target_image(row, CHANNELS: tl.constexpr):  # noqa: N803
+def target_image(row, channels):
     """Return the target's rows, columns, pitch (int32) and first byte (int64) in the pool."""
     rows, columns = tl.load(row + ROWS), tl.load(row + COLUMNS)
-    return rows, columns, pitch_of(columns), tl.load(row + TARGET).to(tl.int64) * (PITCH * CHANNELS)
+    return rows, columns, pitch_of(columns), tl.load(row + TARGET).to(tl.int64) * (PITCH * channels)
 
 
 @triton.jit
-def source_image(row, CHANNELS: tl.constexpr):  # noqa: N803
+def source_image(row, channels):
     """Return the source's rows, columns, pitch (int32) and first byte (int64) in the pool."""
     rows, columns = tl.load(row + SOURCE_ROWS), tl.load(row + SOURCE_COLUMNS)
-    return rows, columns, pitch_of(columns), tl.load(row + SOURCE).to(tl.int64) * (PITCH * CHANNELS)
+    return rows, columns, pitch_of(columns), tl.load(row + SOURCE).to(tl.int64) * (PITCH * channels)
 
 
 @triton.jit

@@ -19,7 +19,7 @@ from gpurender.kernels.triton import tiles
 from gpurender.kernels.triton.bilinear import store_bilinear
 from gpurender.kernels.triton.paths import Path
 from gpurender.kernels.triton.run import run_packed
-from gpurender.kernels.triton.tiles import color, double, locate, single, source_image, target_image, wide
+from gpurender.kernels.triton.tiles import double, locate, single, source_image, target_image, wide
 from torch import Tensor
 
 NUM_WARPS = 1
@@ -105,13 +105,12 @@ def _sway(sine, factor, magic, scale):
 
 @triton.jit
 def _resample(
-    target, source, row, x0, y0, u, v,
-    CHANNELS: tl.constexpr, WAVES: tl.constexpr, EDGE: tl.constexpr, OFFSET: tl.constexpr,  # noqa: N803
+    target, source, ground, row, x0, y0, u, v, WAVES: tl.constexpr, EDGE: tl.constexpr, OFFSET: tl.constexpr  # noqa: N803
 ):  # fmt: skip
     """Resample a tile of the image whose row is `row`, from (u, v) at its origin, STRIP rows at a time."""
     lane = tl.arange(0, LANES)
     right, down = lane % (WIDTH // 4) * 4, lane // (WIDTH // 4)
-    out, pitch, _, height, inside = target
+    out, pitch, height, inside = target
     out += down * pitch + right
     ur, ud, vr, vd = wide(row + STEPS), wide(row + STEPS + 2), wide(row + STEPS + 4), wide(row + STEPS + 6)
     u0, v0 = u + right * ur + down * ud, v + right * vr + down * vd
@@ -149,7 +148,7 @@ def _resample(
     u1, v1 = tl.where(inside, u1 - offset_u, 1 << 32), tl.where(inside, v1 - offset_v, 1 << 32)
     u2, v2 = tl.where(inside, u2 - offset_u, 1 << 32), tl.where(inside, v2 - offset_v, 1 << 32)
     u3, v3 = tl.where(inside, u3 - offset_u, 1 << 32), tl.where(inside, v3 - offset_v, 1 << 32)
-    source = (source[0] - (source[4] + 1), source[1], source[2], source[3], source[4])
+    source = (source[0] - (source[3] + 1), source[1], source[2], source[3])
     limit = tl.where(inside, height - down, 0)
     for first in range(0, height, STRIP):
         # Always 1. The compiler cannot know, so it multiplies and adds at once where it would add twice.
@@ -182,7 +181,7 @@ def _resample(
             a3, b3 = _displace(a3, b3, q3 + kx * y, p3 + ky * y, coupling, swings)
             y += STRIP
         store_bilinear(
-            out, target, first < limit, source, row + PAPER, one, a0, a1, a2, a3, b0, b1, b2, b3, CHANNELS, EDGE, OFFSET
+            out, first < limit, source, ground, one, a0, a1, a2, a3, b0, b1, b2, b3, EDGE, OFFSET
         )  # fmt: skip
         out += pitch * STRIP
         lines_u += next_u
@@ -190,27 +189,32 @@ def _resample(
 
 
 @triton.jit
-def _fill(target, paper, CHANNELS: tl.constexpr):  # noqa: N803
+def _fill(target, ground):
     """Fill a tile with paper."""
-    out, pitch, plane, height, inside = target
+    out, pitch, height, inside = target
     lane = tl.arange(0, LANES)
     right, down = lane % (WIDTH // 4) * 4, lane // (WIDTH // 4)
     out += down * pitch + right
+    word = tl.zeros([LANES], tl.int32) + ground.to(tl.int32) * 0x01010101
     for first in range(0, height, STRIP):
-        for c in tl.static_range(CHANNELS):
-            word = tl.zeros([LANES], tl.int32) + color(paper, c, CHANNELS) * 0x01010101
-            at = (out + c * plane).to(tl.pointer_type(tl.int32), bitcast=True)
-            tl.store(at, word, mask=inside & (down + first < height))
+        tl.store(out.to(tl.pointer_type(tl.int32), bitcast=True), word, mask=inside & (down + first < height))
         out += pitch * STRIP
 
 
-@triton.jit(do_not_specialize=["at"])
-def warp_kernel(pool, plan, at, CHANNELS: tl.constexpr, IS_WIDE: tl.constexpr):  # noqa: N803
-    """Resample one tile, STRIP rows at a time."""
+@triton.jit(do_not_specialize=["at", "channels"])
+def warp_kernel(pool, plan, at, channels, IS_WIDE: tl.constexpr):  # noqa: N803
+    """Resample one tile of one channel, STRIP rows at a time.
+
+    Channels are programs, not a loop: of three channels the compiler takes a minute, and twice as many registers.
+    """
     OFFSET: tl.constexpr = tl.int64 if IS_WIDE else tl.uint32  # noqa: N806
     row, y0, x0 = locate(plan, at, HEIGHT, WIDTH)
-    rows, _, pitch, start = target_image(row, CHANNELS)
-    source_rows, source_columns, source_pitch, source_start = source_image(row, CHANNELS)
+    channel = tl.program_id(1)
+    ground = tl.load(row + PAPER + channel + (channels > 1).to(tl.int32)).to(tl.uint8)
+    rows, _, pitch, start = target_image(row, channels)
+    source_rows, source_columns, source_pitch, source_start = source_image(row, channels)
+    start += channel * (rows.to(tl.int64) * pitch)
+    source_start += channel * (source_rows.to(tl.int64) * source_pitch)
     # Coordinates of the tile's origin in the source.
     far_u, far_v = _affine(row + AFFINE, x0, y0), _affine(row + AFFINE + 6, x0, y0)
     bounds = row + BOUNDS
@@ -221,55 +225,53 @@ def warp_kernel(pool, plan, at, CHANNELS: tl.constexpr, IS_WIDE: tl.constexpr): 
     u, v = _fixed(far_u + 1), _fixed(far_v + 1)
     kind = tl.load(row + KIND)
     is_plain, is_steady = kind == PLAIN, kind == STEADY_WAVES
-    out, plane = pool + start + y0.to(tl.int64) * pitch + x0, rows.to(tl.int64) * pitch
+    out = pool + start + y0.to(tl.int64) * pitch + x0
     inside = x0 + tl.arange(0, LANES) % (WIDTH // 4) * 4 < pitch
-    target = (out, pitch, plane, tl.minimum(rows - y0, HEIGHT), inside)
-    source_plane = source_rows.to(tl.int64) * source_pitch
-    source = (pool + source_start, source_plane, source_rows, source_columns, source_pitch)
+    target = (out, pitch, tl.minimum(rows - y0, HEIGHT), inside)
+    source = (pool + source_start, source_rows, source_columns, source_pitch)
     if is_paper:
-        _fill(target, row + PAPER, CHANNELS)
+        _fill(target, ground)
     elif is_plain:
         if is_inside:
-            _resample(target, source, row, x0, y0, u, v, CHANNELS, PLAIN, False, OFFSET)
+            _resample(target, source, ground, row, x0, y0, u, v, PLAIN, False, OFFSET)
         else:
-            _resample(target, source, row, x0, y0, u, v, CHANNELS, PLAIN, True, OFFSET)
+            _resample(target, source, ground, row, x0, y0, u, v, PLAIN, True, OFFSET)
     elif is_steady:
         if is_inside:
-            _resample(target, source, row, x0, y0, u, v, CHANNELS, STEADY_WAVES, False, OFFSET)
+            _resample(target, source, ground, row, x0, y0, u, v, STEADY_WAVES, False, OFFSET)
         else:
-            _resample(target, source, row, x0, y0, u, v, CHANNELS, STEADY_WAVES, True, OFFSET)
+            _resample(target, source, ground, row, x0, y0, u, v, STEADY_WAVES, True, OFFSET)
     elif is_inside:
-        _resample(target, source, row, x0, y0, u, v, CHANNELS, ANY, False, OFFSET)
+        _resample(target, source, ground, row, x0, y0, u, v, ANY, False, OFFSET)
     else:
-        _resample(target, source, row, x0, y0, u, v, CHANNELS, ANY, True, OFFSET)
+        _resample(target, source, ground, row, x0, y0, u, v, ANY, True, OFFSET)
 
 
 _PLAIN, _STEADY = {"is_paper": False, "is_plain": True}, {"is_paper": False, "is_plain": False, "is_steady": True}
 _ANY = {"is_paper": False, "is_plain": False, "is_steady": False}
-# Instructions a pixel, gray and RGB, the larger of Triton 3.6 and 3.9.
+# Instructions a pixel of a channel, the larger of Triton 3.6 and 3.9.
 PATHS = tuple(
-    Path(name, channels, 0, branches, layout.TILE_WIDTH * layout.STRIP * channels, bound)
-    for name, branches, bounds in (
-        ("rotation, inside", _PLAIN | {"is_inside": True}, (26, 21.5)),
-        ("rotation, edge", _PLAIN | {"is_inside": False}, (46, 38)),
-        ("wave, inside", _STEADY | {"is_inside": True}, (38, 24)),
-        ("wave, edge", _STEADY | {"is_inside": False}, (56, 42)),
-        ("wave and rotation, inside", _ANY | {"is_inside": True}, (58, 31)),
-        ("wave and rotation, edge", _ANY | {"is_inside": False}, (77, 48)),
+    Path(name, 1, 0, branches, layout.TILE_WIDTH * layout.STRIP, bound)
+    for name, branches, bound in (
+        ("rotation, inside", _PLAIN | {"is_inside": True}, 26),
+        ("rotation, edge", _PLAIN | {"is_inside": False}, 46),
+        ("wave, inside", _STEADY | {"is_inside": True}, 38),
+        ("wave, edge", _STEADY | {"is_inside": False}, 56),
+        ("wave and rotation, inside", _ANY | {"is_inside": True}, 58),
+        ("wave and rotation, edge", _ANY | {"is_inside": False}, 77),
     )
-    for channels, bound in zip((1, 3), bounds, strict=True)
 )
 
 
 def settings(channels: int, variant: int = 0) -> tuple[dict[str, int], int]:
-    """Return the kernel's constants and its warps."""
-    return {"CHANNELS": channels, "IS_WIDE": variant}, NUM_WARPS
+    """Return the kernel's constants and its warps; they serve any channels."""
+    return {"IS_WIDE": variant}, NUM_WARPS
 
 
 def launch(pool: Tensor, plan: Tensor, launch: Launch, channels: int) -> None:
     """Launch a table of :func:`gpurender.kernels.plan.warp.lay_warp`."""
     constants, warps = settings(channels, launch.variant)
-    warp_kernel[(launch.programs,)](pool, plan, launch.at, **constants, num_warps=warps)
+    warp_kernel[(launch.programs, channels)](pool, plan, launch.at, channels, **constants, num_warps=warps)
 
 
 @tiles.on_its_device

@@ -617,3 +617,22 @@ def test_copies_have_an_epoch_of_their_own_that_workers_see(tokenizer, records, 
         (planned,) = loader
         assert planned.counts == collator(records).counts
         assert same([render(planned)], [render(collator(records))])
+
+
+def test_renderers_with_atlases_of_their_own_share_a_batch(tokenizer, chat):
+    """The device plan names the bitmaps of one atlas; another renderer, or the same one later, gets the same pixels."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    planned = make(tokenizer, ratio=1, position="full")([chat(1, "A b.")])
+    expected = render(planned)
+    first, second = (Renderer(backend="triton", device=device) for _ in range(2))
+    # Bitmaps stand elsewhere in the second atlas.
+    second.atlas.place(Typesetter()(["other glyphs 0123"]))
+    for renderer in (first, second, first):
+        batch = planned.render(renderer)
+        assert same([{name: value.cpu() for name, value in batch.items()}], [expected])
+    # What the first renderer's copy may still read is not written over.
+    words = first.atlas.words(first.atlas.resolve(planned._fonts, planned._view("scene.bitmaps")))
+    at = planned._pages.bitmaps
+    assert (planned._view("plan")[at : at + words.size] == words.ravel()).all()
+    again = pickle.loads(pickle.dumps(planned))
+    assert same([render(again)], [expected])
