@@ -43,7 +43,7 @@ def blurs_of(halves, taps):
     return kernels.Blurs(table(halves), offsets, np.concatenate([w for _, w in taps]).astype(np.float32), starts)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 4])
 def test_any_weights(ragged, compare, channels):
     """Weights of either sign, sums other than 1, taps that repeat; ties round up."""
     rng = np.random.default_rng(channels)

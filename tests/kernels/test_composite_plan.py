@@ -25,7 +25,7 @@ def lay(sizes, glyphs=NONE, bitmaps=NONE, rules=NONE, pictures=NONE, planes=None
         return np.repeat([0, len(items)], [1, len(sizes)]).astype(np.int64)
 
     glyphs, bitmaps, rules, pictures = (
-        np.array(a, np.int32).reshape(-1, 4) for a in (glyphs, bitmaps, rules, pictures)
+        np.asarray(a, np.int32).reshape(-1, 4) for a in (glyphs, bitmaps, rules, pictures)
     )
     planes = np.zeros((len(pictures), 3), np.int64) if planes is None else np.array(planes, np.int64)
     backgrounds = np.full(len(sizes), -1, np.int32) if colors is None else colors
