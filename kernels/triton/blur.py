@@ -94,7 +94,8 @@ def _pixels(plane, y, x, rows, columns, pitch, low_bytes, is_inside, offset: tl.
         end = ((word >> tl.where(column < 0, 0, beyond).to(tl.uint32)) & 255) * 0x01010101
         outside = tl.where((column < 0) | (column > last), -1, tl.where(column == last, -256 << beyond, 0))
         outside = outside.to(tl.uint32)
-        word = (word & ~outside) | (end & outside)
+        # Bits of `end` where `outside` has them; Triton 3.6 cannot interpret its complement.
+        word ^= (word ^ end) & outside
     even, odd = (word & low_bytes) | 0x64006400, ((word >> 8) & low_bytes) | 0x64006400
     pixels = tl.reshape(tl.join(_pair(even), _pair(odd)), [16 * UNITS, 4, 2, 2])
     return tl.reshape(tl.permute(pixels, [3, 1, 2, 0]), [16, 16 * UNITS])
