@@ -25,7 +25,6 @@ __all__ = [
     "Table",
     "lay_rows",
     "pack_colors",
-    "pitches",
     "spread_colors",
     "unpack_colors",
 ]
@@ -109,11 +108,6 @@ class Plan:
     def words(self) -> np.ndarray:
         """All tables as one array, [W] int32, W a multiple of 4."""
         return np.concatenate([np.empty(0, np.int32), *self._parts])
-
-
-def pitches(widths: np.ndarray) -> np.ndarray:
-    """The bytes of a pitched row, from widths in px."""
-    return -(-widths // PITCH) * PITCH
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gpurender.kernels.plan import HEADER, Pitched, Plan, Table, pitches, spread_colors
+from gpurender.kernels.plan import HEADER, PITCH, Pitched, Plan, Table, spread_colors
 from gpurender.kernels.plan import warp as plan
 from gpurender.kernels.triton import warp
 
@@ -91,7 +91,7 @@ def run(target_size, image, map_, paper, *, garbage=0, variant=None):
 
     def view(pool, images):
         (rows, columns), start = images.sizes[0], 16 * channels * images.starts[0]
-        pitch = pitches(columns)
+        pitch = -(-columns // PITCH) * PITCH
         return pool[start : start + channels * rows * pitch].reshape(channels, rows, pitch)[..., :columns]
 
     view(pool, source)[:] = image
