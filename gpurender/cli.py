@@ -82,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
         help="of the result: <image> in strings and a list 'images', as LLaMA-Factory reads it (%(default)s), or typed "
         "parts in place of strings, without dataset_info.json",
     )
+    lomo.add_argument(
+        "--color",
+        choices=("auto", "rgb", "gray"),
+        default="auto",
+        help="of the images: RGB where a page has colour, gray elsewhere (%(default)s), or all alike",
+    )
     lomo.add_argument("--ratio", type=float, default=0.5, help="share of records to rewrite, 0 to 1 (%(default)s)")
     lomo.add_argument(
         "--position",
@@ -141,7 +147,9 @@ def _page_options(face: argparse.ArgumentParser, *, width: int) -> argparse.Argu
     page = argparse.ArgumentParser(add_help=False, parents=[face])
     group = page.add_argument_group("the page")
     group.add_argument("--size", type=float, default=20, metavar="PX", help="font size (%(default)s)")
-    group.add_argument("--line-height", type=int, default=22, metavar="PX", help="baseline to baseline (%(default)s)")
+    group.add_argument(
+        "--line-height", type=int, metavar="PX", help="baseline to baseline (by default 1.1 times the size)"
+    )
     group.add_argument("--width", type=int, default=width, metavar="PX", help="where lines wrap (%(default)s)")
     group.add_argument(
         "--latex",
@@ -253,6 +261,7 @@ def _lomo(arguments: argparse.Namespace) -> int:
         shape=arguments.shape,
         field=arguments.field,
         form=arguments.format,
+        color=arguments.color,
         backend=arguments.backend,
         limit=arguments.limit,
         workers=arguments.workers,

@@ -24,7 +24,7 @@ from gpurender.lomo.folder import Batch, Folder, Report, interrupt_held, no_inte
 from gpurender.lomo.records import MEDIA_FIELDS, RecordError
 from gpurender.lomo.shapes import SHAPES, Shape, ShapeName, fit
 from gpurender.lomo.substitute import PROVENANCE, LoMo
-from gpurender.lomo.work import FORMS, Form, Item, Work
+from gpurender.lomo.work import COLORS, FORMS, Color, Form, Item, Work
 
 __all__ = ["StrictError", "write_dataset"]
 
@@ -44,6 +44,7 @@ def write_dataset(
     shape: ShapeName | None = None,
     field: str | None = None,
     form: Form = "placeholder",
+    color: Color = "auto",
     backend: Backend = "auto",
     limit: int | None = None,
     workers: int = 1,
@@ -60,6 +61,8 @@ def write_dataset(
         field: Instead of a shape, a plain field that is the prompt, as `"text"`.
         form: `"placeholder"` writes strings with `<image>` and their paths in `images`; `"parts"` writes lists of
             `{"type": "text", "text": ..}` and `{"type": "image", "image": path}`, in each record alike.
+        color: `"rgb"` or `"gray"` for all images; `"auto"` writes RGB where a page has colour (emoji, coloured LaTeX,
+            ink or paper that is no gray), and gray elsewhere.
         backend: Of the renderer: `"auto"`, `"cpu"`, `"reference"`, or `"triton"`, which works on the first CUDA device.
         limit: Read at most so many records.
         workers: Processes that rewrite, render and encode; 1 works in this one. The result is the same, byte for byte.
@@ -87,6 +90,8 @@ def write_dataset(
         raise ValueError(f"field {field!r} is where the result has something else; rename it")
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
+    if color not in COLORS:
+        raise ValueError(f"color must be one of {', '.join(COLORS)}, not {color!r}")
     paths = [Path(path).absolute() for path in inputs]
     for path in paths:
         if path.is_dir() or not path.exists():
@@ -99,7 +104,7 @@ def write_dataset(
     items = itertools.islice(_items(paths), limit)
     first = list(itertools.islice(items, FIRST))
     found = _find_shape(first, shape, field)
-    work = Work(lomo, backend, Path(out).resolve(), found, form)
+    work = Work(lomo, backend, Path(out).resolve(), found, form, color)
     folder = Folder(Path(out), paths, found if form == "placeholder" else None)
     report = folder.report
     began = time.perf_counter()

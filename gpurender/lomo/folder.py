@@ -76,6 +76,7 @@ class Report:
             "kept_because": dict(sorted(self.kept.items())),
             "formulas_set_by": dict(sorted(self.formulas.items())),
             "images_distorted_by": dict(sorted(self.distortions.items())),
+            "images_in_color": self.counts["in_color"],
             "images_left_clean": self.counts["left_clean"],
             "images_with_missing_glyphs": self.counts["with_missing"],
             "placeholders_written_apart": self.counts["apart"],

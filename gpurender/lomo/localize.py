@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import regex
 
 from gpurender.typeset.breaks import grapheme_breaks, line_breaks, sentence_breaks
 from gpurender.typeset.maths import Formula, find_formulas
@@ -29,6 +30,10 @@ SHARES: dict[str, tuple[tuple[float, float], ...]] = {
     "multi-span": ((2 / 9, 7 / 18), (11 / 18, 7 / 9)),
     "full": ((0, 1),),
 }
+# Punctuation that ends what stands before it, and that which opens what follows: no cut parts them from that.
+_CLOSING = regex.compile(r"(?:[\p{Pe}\p{Pf}\p{Terminal_Punctuation}\u2026\u2025\"'](?![\p{M}\u200d]))+")
+_SPACES = regex.compile(r"[ \u00a0\u202f]*")
+_OPENING = regex.compile(r"[\p{Ps}\p{Pi}]+")
 # A boundary this near to where a cut is wanted, in shares of the text, is preferred to a finer one that is nearer.
 NEAR = 1 / 12
 
@@ -51,7 +56,7 @@ def localize(text: str, *, position: Position = "middle") -> list[Segment]:
     boundary (where a formula meets text) within a twelfth of the text's length, else to the nearest sentence boundary
     within it, else between words (UAX #14), else between grapheme clusters; never into a formula, nor between a command
     and its arguments. The twelfth is ours; the paper gives no figure. White space at a span's ends is left to its
-    neighbours, but for the indentation of its first line.
+    neighbours, but for the indentation of its first line; closing punctuation stays with what it closes.
 
     Args:
         text: Any string.
@@ -159,9 +164,23 @@ class _Cuts:
             # Asked for by name, so that what is finer than needed is never looked for.
             place = _nearest(getattr(self, kind), wanted)
             if place is not None and abs(place - wanted) <= near:
-                return place
+                return self._beside_punctuation(place)
         # A formula, or a grapheme cluster, spreads over all of it.
-        return _nearest(sorted({*self._edges, *self._graphemes}), wanted)
+        place = _nearest(sorted({*self._edges, *self._graphemes}), wanted)
+        return None if place is None else self._beside_punctuation(place)
+
+    def _beside_punctuation(self, place: int) -> int:
+        """Move a cut behind the closing punctuation that follows it, or before opening punctuation."""
+        text = self.text
+        ink = _SPACES.match(text, place).end()
+        closing = _CLOSING.match(text, ink)
+        # Behind a space it closes nothing, but in French, where nothing follows; `.5` and `"a"` begin words.
+        if closing and (not text[ink - 1].isspace() or not text[closing.end() : closing.end() + 1].strip()):
+            return int(closing.end())
+        before = place
+        while before and _OPENING.match(text, before - 1):
+            before -= 1
+        return before
 
     def block_at(self, share: float) -> tuple[int, int]:
         """The formula, or else the sentence, that is not blank and lies nearest to a place."""

@@ -15,7 +15,7 @@ from gpurender.kernels import random
 from gpurender.lomo.localize import POSITIONS, Position, Segment, halve, localize
 from gpurender.lomo.records import Record, RecordError, check_record, holds_media, message_text
 from gpurender.raster import Pages, Renderer
-from gpurender.typeset import Diagnostic, Layout, MissingGlyphError, Typesetter
+from gpurender.typeset import Context, Diagnostic, Layout, MissingGlyphError, Typesetter
 
 __all__ = ["PROVENANCE", "Interleaved", "LoMo", "Outcome"]
 
@@ -63,10 +63,18 @@ class Interleaved:
     layout: Layout
     params: Params | None = None
 
-    def render(self, renderer: Renderer) -> Pages:
-        """The images: the layout painted, and distorted on the device and by the backend of the renderer."""
-        pages = renderer(self.layout)
-        return pages if self.params is None else transform(pages, self.params, backend=renderer.backend)
+    def render(self, renderer: Renderer, pages: Sequence[int] | None = None) -> Pages:
+        """Paint the layout, and distort it on the device and by the backend of the renderer.
+
+        Args:
+            renderer: Its channels are those of the images.
+            pages: Of the layout, in any order; all by default.
+        """
+        layout, params = self.layout, self.params
+        if pages is not None:
+            layout, params = layout.select(list(pages)), None if params is None else params.select(pages)
+        painted = renderer(layout)
+        return painted if params is None else transform(painted, params, backend=renderer.backend)
 
     def with_images(self, images: Sequence[Any], *, renderer: str = "") -> list[Any]:
         """The records with `images[k]` (a PIL image, a tensor, a path) in place of page number k in the image parts.
@@ -201,7 +209,7 @@ class LoMo:
         """
         spans = [(i, s) for i, plan in enumerate(plans) for ss in plan.turns.values() for s in ss if s.is_span]
         try:
-            layout = self.typesetter([span.text for _, span in spans])
+            layout = self.typesetter([span.text for _, span in spans], contexts=_contexts(plans))
         except MissingGlyphError as error:
             raise MissingGlyphError(f"record {plans[spans[error.page][0]].id}: {error}", error.page) from None
 
@@ -305,6 +313,16 @@ class LoMo:
             # Of an earlier run.
             provenance["before"] = record[PROVENANCE]
         return record | {"messages": messages, PROVENANCE: provenance}, page
+
+
+def _contexts(plans: Iterable[_Plan]) -> list[Context | None]:
+    """Return the prompt that each span is a part of; None for one that is all of it."""
+    contexts: list[Context | None] = []
+    for plan in plans:
+        for segments in plan.turns.values():
+            text = "".join(segment.text for segment in segments) if len(segments) > 1 else ""
+            contexts += [Context(text, s.start) if text else None for s in segments if s.is_span]
+    return contexts
 
 
 def _looks(layout: Layout, params: Params | None, page: int) -> dict[str, Any]:

@@ -24,13 +24,15 @@ from gpurender.lomo.records import (
     to_placeholders,
 )
 from gpurender.lomo.shapes import OPTIONAL, Content, Shape
-from gpurender.lomo.substitute import PROVENANCE, LoMo, Outcome
+from gpurender.lomo.substitute import PROVENANCE, Interleaved, LoMo, Outcome
 from gpurender.raster import Renderer, encode_png
 
-__all__ = ["FORMS", "Form", "Item", "Work"]
+__all__ = ["COLORS", "FORMS", "Color", "Form", "Item", "Work"]
 
 Form = Literal["placeholder", "parts"]
 FORMS: tuple[str, ...] = get_args(Form)
+Color = Literal["auto", "rgb", "gray"]
+COLORS: tuple[str, ...] = get_args(Color)
 
 
 class Item(NamedTuple):
@@ -55,17 +57,19 @@ class Item(NamedTuple):
 class Work:
     """What a process needs to turn records into files; picklable."""
 
-    def __init__(self, lomo: LoMo, backend: Backend, out: Path, shape: Shape, form: Form) -> None:
+    def __init__(self, lomo: LoMo, backend: Backend, out: Path, shape: Shape, form: Form, color: Color) -> None:
         self.lomo = lomo
         self.backend: Backend = backend
         self.out = out
         self.shape = shape
         self.form: Form = form
-        # Here, so that a wrong backend is told before anything is written.
-        self.renderer = Renderer(device=default_device(backend), backend=backend)
+        self.color: Color = color
+        # Here, so that a wrong backend is reported before anything is written.
+        device = default_device(backend)
+        self.gray, self.rgb = (Renderer(device=device, backend=backend, channels=channels) for channels in (1, 3))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Work, (self.lomo, self.backend, self.out, self.shape, self.form)
+        return Work, (self.lomo, self.backend, self.out, self.shape, self.form, self.color)
 
     def __call__(self, items: list[Item]) -> Batch:
         """Rewrite a batch: its images are written, its lines come back."""
@@ -87,14 +91,14 @@ class Work:
             chats[-1]["messages"] = messages
         # A record without an id gets one from its source and position, the same whatever the batch.
         done = self.lomo(chats, ids=[f"{os.path.basename(item.file)}:{item.number}" for item in sources])
-        pages = iter(done.render(self.renderer).to_numpy())
+        pages = self._render(done)
         names = [
             self.out / image_name(item.ordinal, k)
             for item, chat, outcome in zip(sources, done.records, done.outcomes, strict=True)
             for k in range(len(chat[PROVENANCE]["spans"]) if outcome.status == "rewritten" else 0)
         ]
         files = iter(zip(names, pages, strict=True))
-        filled = done.with_images(names, renderer=self.renderer.backend)
+        filled = done.with_images(names, renderer=self.gray.backend)
         for item, record, chat, outcome in zip(sources, records, filled, done.outcomes, strict=True):
             if outcome.status == "failed":
                 self._fail(batch, item, record, outcome.reason)
@@ -102,6 +106,17 @@ class Work:
                 images = list(itertools.islice(files, len(chat[PROVENANCE]["spans"])))
                 self._write(batch, item, record, chat, outcome, images)
         return batch
+
+    def _render(self, done: Interleaved) -> list[np.ndarray]:
+        """Render the images of a batch, [C, height, width] uint8 each, those that have colour as RGB."""
+        is_rgb = done.layout.is_colored() if self.color == "auto" else np.full(len(done.layout), self.color == "rgb")
+        images: dict[int, np.ndarray] = {}
+        for renderer, chosen in ((self.gray, ~is_rgb), (self.rgb, is_rgb)):
+            pages = np.flatnonzero(chosen).tolist()
+            if pages:
+                rendered = done.render(renderer, pages if len(pages) < len(is_rgb) else None)
+                images |= zip(pages, rendered.to_numpy(), strict=True)
+        return [images[page] for page in range(len(is_rgb))]
 
     def _write(
         self,
@@ -135,6 +150,7 @@ class Work:
         batch.fields |= OPTIONAL & record.keys()
         batch.counts[outcome.status] += 1
         batch.counts["images"] += len(images)
+        batch.counts["in_color"] += sum(len(page) == 3 for _, page in images)
         batch.counts["with_missing"] += sum(bool(span["missing"]) for span in provenance["spans"])
         batch.counts["apart"] += apart
         for span in provenance["spans"]:

@@ -223,6 +223,7 @@ class Font(Outlines):
         shaper: The face in HarfBuzz.
         ascent, descent: Above and below the baseline, both positive.
         space: The advance of U+0020.
+        zero: The advance of the digit 0.
     """
 
     def __init__(self, face: FontFace, size: float) -> None:
@@ -245,6 +246,8 @@ class Font(Outlines):
         self.ascent, self.descent = extents.ascender, -extents.descender
         glyph = self.shaper.glyph(0x20)
         self.space = self.shaper.advance(glyph) if glyph else scale // 4
+        glyph = self.shaper.glyph(0x30)
+        self.zero = self.shaper.advance(glyph) if glyph else scale // 2
 
     def draws(self, code: int) -> bool:
         """Whether the font has a glyph for a code point, and that glyph has ink."""

@@ -96,6 +96,18 @@ class Layout:
         kinds = self.word_kinds[self.word_offsets[page] : self.word_offsets[page + 1]]
         return int(((kinds == FORMULA) | (kinds == TABLE)).sum())
 
+    def is_colored(self) -> np.ndarray:
+        """Return which pages have a colour that is no gray, in ink, paper, rules or pictures: [N] bool."""
+        colored: np.ndarray = (self.colors != self.colors[..., :1]).any((1, 2))
+        for colors, offsets in ((self.glyph_colors, self.glyph_offsets), (self.rule_colors, self.rule_offsets)):
+            found = np.flatnonzero((colors != colors[:, :1]).any(1))
+            colored[np.searchsorted(offsets, found, "right") - 1] = True
+        areas = np.concatenate([[0], np.cumsum(self.pictures[:, 2:].astype(np.int64).prod(1))])
+        pixels = self.picture_pixels
+        found = np.flatnonzero((pixels[:, :3] != pixels[:, :1]).any(1) & (pixels[:, 3] > 0))
+        colored[np.searchsorted(areas[self.picture_offsets], found, "right") - 1] = True
+        return colored
+
     def select(self, pages: list[int]) -> Layout:
         """A new Layout of the given pages, in the given order, numbered from 0."""
         chosen = np.asarray(pages, np.int64)

@@ -55,13 +55,15 @@ def _within(g, begin, breaks, origin, glyphs, details):
 
 
 @njit(inline="always")
-def _tab(x, space):
-    return (x // (TAB_STOP * space) + 1) * (TAB_STOP * space)
+def _tab(x, space, least):
+    # CSS Text 3, section 4.2: a stop that is nearer than half the advance of "0" is passed over.
+    stop = (x // (TAB_STOP * space) + 1) * (TAB_STOP * space)
+    return stop if stop - x >= least else stop + TAB_STOP * space
 
 
 @njit(cache=True, nogil=True)
 def take_line(
-    t, g, soft, stop, words, begins, spaces, breaks, origin, entries, glyphs, details, space, limit,
+    t, g, soft, stop, words, begins, spaces, breaks, origin, entries, glyphs, details, space, least_tab, limit,
     tokens, firsts, lasts, lefts, widths,
 ):  # fmt: skip
     """Take a line's pieces, from left to right as if all were read so, from token t, or from its glyph g, on.
@@ -99,7 +101,7 @@ def take_line(
             x += spaces[t] * space
             best_t = t
         if word == TAB:
-            x = _tab(x, space)
+            x = _tab(x, space, least_tab)
             t += 1
             continue
         k, end = np.int64(entries[word, BEGIN]), np.int64(entries[word, END])

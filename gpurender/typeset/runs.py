@@ -22,6 +22,7 @@ from gpurender.typeset.characters import (
     may_join,
     plain_scripts,
 )
+from gpurender.typeset.context import Context
 from gpurender.typeset.fallback import NONE, REGIONS, FontStack
 from gpurender.typeset.harfbuzz import COMMON, INHERITED, UNKNOWN, compose, nominal_glyph, script_of
 from gpurender.typeset.insets import NOTHING, Insets
@@ -157,7 +158,14 @@ class Analyzer:
         # What sets the text is plain in any font.
         self.plain[[10, 11, 12, 13, 32, 0x85, 0x2028, 0x2029]] = 0
 
-    def __call__(self, texts: Sequence[str], codes: np.ndarray, starts: np.ndarray, insets: Insets = NOTHING) -> Runs:
+    def __call__(
+        self,
+        texts: Sequence[str],
+        codes: np.ndarray,
+        starts: np.ndarray,
+        insets: Insets = NOTHING,
+        contexts: Sequence[Context | None] = (),
+    ) -> Runs:
         """Work out the runs of N texts.
 
         Args:
@@ -165,6 +173,7 @@ class Analyzer:
             codes: [K] uint32, their code points, with letters in place of what boxes stand for.
             starts: [N + 1] int64, each text's first.
             insets: The boxes, and what is set as source, in monospace.
+            contexts: The prompts that texts are parts of; none, or N.
         """
         found = np.zeros(len(texts), bool)
         unasked = np.empty(len(codes), np.uint32)
@@ -172,6 +181,11 @@ class Analyzer:
             new = np.unique(unasked[:count])
             self.plain[new] = np.where(self.stack.choose(new, 0) == 0, self._scripts[new], _COMPLEX)
         found[insets.pages] = True
+        for n, context in enumerate(contexts):
+            # Text that is plain by itself may stand in a paragraph that reads from the right.
+            if context is not None and not found[n] and not context.text.isascii():
+                before, _ = context.around(context.start + len(texts[n]))
+                found[n] = bool(needs_bidi(_codes(before), bidi_classes()))
         sources: dict[int, list[tuple[int, int]]] = {}
         for page, start, stop in insets.sources:
             found[page] = True
@@ -185,7 +199,8 @@ class Analyzer:
         chosen = np.flatnonzero(found)
         for n in chosen.tolist():
             part = slice(int(starts[n]), int(starts[n + 1]))
-            self._analyze(texts[n], codes[part], fonts[part], levels[part], bases[part], breaks[part])
+            context = contexts[n] if len(contexts) else None
+            self._analyze(texts[n], codes[part], fonts[part], levels[part], bases[part], breaks[part], context)
             for start, stop in sources.get(n, ()):
                 self._set_in_monospace(codes[start:stop], fonts[start:stop])
         _assign(codes, starts, chosen, character_kinds(), self.stack.pointers, levels, fonts, keys, breaks)
@@ -195,11 +210,24 @@ class Analyzer:
         return Runs(keys, levels, bases, breaks, found)
 
     def _analyze(
-        self, text: str, codes: np.ndarray, fonts: np.ndarray, levels: np.ndarray, bases: np.ndarray, breaks: np.ndarray
+        self,
+        text: str,
+        codes: np.ndarray,
+        fonts: np.ndarray,
+        levels: np.ndarray,
+        bases: np.ndarray,
+        breaks: np.ndarray,
+        context: Context | None,
     ) -> None:
         """Fill in one text's fonts, levels and breaks."""
         source, text = text, codes.tobytes().decode("utf-32-le", "surrogatepass")
         kana, hangul, emoji, joined, bidi = _survey(codes, may_be_emoji(), may_join(), bidi_classes())
+        around = codes, codes[:0], codes[:0]
+        if context is not None and not context.text.isascii():
+            kana, hangul, *_ = _survey(_codes(context.text), may_be_emoji(), may_join(), bidi_classes())
+            before, after = context.around(context.start + len(source))
+            around = codes, _codes(before), _codes(after)
+            bidi = bidi or any(needs_bidi(part, bidi_classes()) for part in around[1:])
         region = self._region
         if region is None:
             region = REGIONS.index("JP" if kana else "KR" if hangul else "SC")
@@ -214,7 +242,7 @@ class Analyzer:
             inside[0] = inside[grapheme_breaks(text)[:-1]] = False
             breaks[inside] |= 2
         if bidi:
-            levels[:], bases[:] = _levels(source, codes)
+            levels[:], bases[:] = _levels(source if context is None else context, *around)
 
     def _set_in_monospace(self, codes: np.ndarray, fonts: np.ndarray) -> None:
         number = self.stack.number_of("monospace")
@@ -222,16 +250,30 @@ class Analyzer:
         fonts[np.isin(codes, drawn)] = number
 
 
-def _levels(text: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bidi levels and paragraph levels; what stands verbatim is one left-to-right isolate (UAX #9, HL4)."""
-    edges = list(_verbatim(text))
-    if not edges:
-        return resolve_levels(codes)
+def _levels(
+    text: str | Context, codes: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bidi levels and paragraph levels; what stands verbatim is one left-to-right isolate (UAX #9, HL4).
+
+    Args:
+        text: The source, or the prompt that it is a part of.
+        codes: [K] uint32, of the source, with letters in place of what boxes stand for.
+        before: The rest of its first paragraph, in front of it.
+        after: The rest of its last paragraph.
+    """
+    whole, start = (text, 0) if isinstance(text, str) else text
+    first, last = start - len(before), start + len(codes) + len(after)
+    edges = [(a - first, b - first) for a, b in _verbatim(whole) if first <= a and b <= last]
     places = [edge for pair in edges for edge in pair]
-    isolated = np.insert(codes, places, [LRI, PDI] * len(edges))
+    isolated = np.insert(np.concatenate([before, codes, after]), places, [LRI, PDI] * len(edges))
     levels, bases = resolve_levels(isolated.astype(np.uint32))
-    own = np.delete(np.arange(len(isolated)), np.array(places) + np.arange(len(places)))
-    return levels[own], bases[own]
+    kept = np.delete(np.arange(len(isolated)), np.array(places, np.int64) + np.arange(len(places)))
+    kept = kept[len(before) : len(before) + len(codes)]
+    return levels[kept], bases[kept]
+
+
+def _codes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _verbatim(text: str) -> Iterator[tuple[int, int]]:

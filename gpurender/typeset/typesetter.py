@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from gpurender.typeset.context import Context
 from gpurender.typeset.emoji import with_pictures
 from gpurender.typeset.fallback import FontStack
-from gpurender.typeset.fonts import Font, Outlines, find_font
+from gpurender.typeset.fonts import Font, FontFace, Outlines, find_font
 from gpurender.typeset.harfbuzz import language_pointer
 from gpurender.typeset.insets import NOTHING, STAND_IN, Inset, Insets, collect, with_more_pictures
 from gpurender.typeset.latex.box import Failure
+from gpurender.typeset.latex.scripts import Run, Shaper
 from gpurender.typeset.latex.setting import ENGINES, EngineName, LatexSetter
 from gpurender.typeset.layout import Diagnostic, Layout, with_own_fonts
 from gpurender.typeset.maths import Formula, find_formulas
@@ -49,8 +52,9 @@ class Typesetter:
     Everything else is as typed: newlines, blank lines, tabs (to every eighth space) and leading spaces are kept. Spaces
     at the end of a line hang. What is wider than the page is split between grapheme clusters. Each paragraph takes its
     direction from its first strong character; one that reads from the right is set at the right. Formulas, URLs and
-    code keep their order in right-to-left text. Where a line or the one above has glyphs of another font than the
-    asked-for one, their ink is kept a third of an em apart, by more than `line_height` if need be.
+    code keep their order in right-to-left text. Where a line or the one above has glyphs of another font than `font`,
+    a third of an em of clear paper stands between their ink, whatever `line_height` is; lines of box drawing
+    (U+2500 to U+259F) keep one distance. A page that is trimmed keeps the indentation that all its lines share.
 
     Formulas and tables in LaTeX (see `typeset.maths`) are set by a LaTeX engine and stand in their lines as boxes on
     the baseline; displays and tables take lines of their own. What the engine cannot set is set as its source in
@@ -59,7 +63,8 @@ class Typesetter:
     Args:
         font: A family, a file, or `"sans"`, `"serif"`, `"monospace"`; see `gpurender fonts`.
         size: px per em.
-        line_height: px from baseline to baseline.
+        line_height: px from baseline to baseline. By default 1.1 times `size`, as in the LoMo paper, or the font's
+            ascent and descent where these make more than 1.2 em; then lines also move down where their ink would meet.
         width: px, margins included, at which lines wrap.
         margin: px around the text; ink that hangs over the text's edge takes from it, and is never cut off.
         trim: Shrink each page to its ink plus `margin`; otherwise pages are `width` wide and whole lines high.
@@ -86,7 +91,7 @@ class Typesetter:
         *,
         font: str = "DejaVu Sans",
         size: float = 20,
-        line_height: int = 22,
+        line_height: int | None = None,
         width: int = 768,
         margin: int = 8,
         trim: bool = True,
@@ -102,7 +107,8 @@ class Typesetter:
         cache_words: int = 2**17,
     ) -> None:
         _check_range("size", size, 1, 1000)
-        _check_range("line_height", line_height, 1, 10_000, whole=True)
+        if line_height is not None:
+            _check_range("line_height", line_height, 1, 10_000, whole=True)
         _check_range("margin", margin, 0, 10_000, whole=True)
         _check_range("width", width, 2 * margin + 1, 2**20, whole=True)
         _check_range("max_pixels", max_pixels, 1, 2**40, whole=True)
@@ -125,11 +131,17 @@ class Typesetter:
             raise TypeError(f"language must be a str, not {type(language).__name__}")
         if language and not _LANGUAGE.fullmatch(language):
             raise ValueError(f"language must be a BCP 47 tag such as 'ja' or 'zh-Hant', not {language!r}")
-        self._style = PageStyle(line_height, width, margin, bool(trim), max_pixels, foreground, background, display)
         self._arguments: dict[str, Any] = {
             "font": font,
             "size": size,
-            **self._style._asdict(),
+            "line_height": line_height,
+            "width": width,
+            "margin": margin,
+            "trim": bool(trim),
+            "max_pixels": max_pixels,
+            "foreground": foreground,
+            "background": background,
+            "display": display,
             "fallback": fallback if fallback is None else tuple(fallback),
             "language": language,
             "on_missing": on_missing,
@@ -141,9 +153,23 @@ class Typesetter:
         self.stack = FontStack(find_font(font), size, None if fallback is None else [find_font(f) for f in fallback])
         if self.font.is_color:
             raise ValueError(f"font {font!r} is of pictures, not letters; it may be one of fallback")
+        self._style = PageStyle(
+            _line_height(self.font) if line_height is None else line_height,
+            line_height is None,
+            width,
+            margin,
+            bool(trim),
+            max_pixels,
+            foreground,
+            background,
+            display,
+        )
         self._analyzer = Analyzer(self.stack, language)
         self._cache = WordCache(self.stack, cache_words, language_pointer(language))
-        self._latex = LatexSetter(latex, MATH_SCALE * size if math_size is None else math_size, width - 2 * margin)
+        shaper = Shaper(float(size), self._shape_runs, self._open_font)
+        self._latex = LatexSetter(
+            latex, MATH_SCALE * size if math_size is None else math_size, width - 2 * margin, shaper
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy in another process has the settings and fills a cache of its own.
@@ -157,11 +183,13 @@ class Typesetter:
         """The font that was asked for."""
         return self.stack.fonts[0]
 
-    def __call__(self, texts: str | Sequence[str]) -> Layout:
+    def __call__(self, texts: str | Sequence[str], *, contexts: Sequence[Context | None] | None = None) -> Layout:
         """Set each text as a page.
 
         Args:
             texts: N strings, or one. Any code points, lone surrogates too.
+            contexts: For each text that is a part of a longer one, that and where the part begins: then formulas, code,
+                the direction of paragraphs and the forms of Han characters are those of the longer text.
 
         Returns:
             A Layout of N pages. Its diagnostics name what could not be set as asked: `"missing"` glyphs, LaTeX set as
@@ -170,13 +198,20 @@ class Typesetter:
 
         Raises:
             TypeError: An item is not a string.
+            ValueError: `contexts` has another length than `texts`, or a text is not where its context says.
             MissingGlyphError: A character has no glyph, and `on_missing="error"`.
             EngineError: There is LaTeX, and the engine that was asked for does not work on this machine.
         """
         if isinstance(texts, str):
             texts = [texts]
         _check_texts("texts", texts)
-        return self._set(texts, [] if self._latex.choice == "off" else list(_formulas(texts)))
+        contexts = [None] * len(texts) if contexts is None else contexts
+        if len(contexts) != len(texts):
+            raise ValueError(f"contexts has {len(contexts)} items for {len(texts)} texts")
+        for n, (text, context) in enumerate(zip(texts, contexts, strict=True)):
+            if context is not None and not context.text.startswith(text, context.start):
+                raise ValueError(f"texts[{n}] does not stand at character {context.start} of its context")
+        return self._set(texts, [] if self._latex.choice == "off" else list(_formulas(texts, contexts)), contexts)
 
     def set_tex(self, sources: str | Sequence[str]) -> Layout:
         r"""Set LaTeX that is a page by itself: a formula, with or without delimiters, a table, or a whole document.
@@ -213,7 +248,12 @@ class Typesetter:
         """
         return "off" if self._latex.choice == "off" else self._latex.engine.name
 
-    def _set(self, texts: Sequence[str], formulas: list[tuple[int, Formula]]) -> Layout:
+    def _set(
+        self,
+        texts: Sequence[str],
+        formulas: list[tuple[int, Formula]],
+        contexts: Sequence[Context | None] = (),
+    ) -> Layout:
         starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
         insets, notices = NOTHING, list[Diagnostic]()
@@ -222,11 +262,11 @@ class Typesetter:
             codes = codes.copy()
             for start, stop in zip(insets.starts.tolist(), insets.stops.tolist(), strict=True):
                 codes[start:stop] = STAND_IN
-        runs = self._analyzer(texts, codes, starts, insets)
+        runs = self._analyzer(texts, codes, starts, insets, contexts)
         tokens = self._cache.tokenize(codes, starts, runs.keys)
         outlines = self._latex.fonts
         fonts: list[Outlines] = [*self.stack.fonts, *outlines]
-        layout, notes, places = set_pages(tokens, runs, starts, self._cache, self._style, insets, outlines)
+        layout, notes, places = set_pages(tokens, runs, starts, codes, self._cache, self._style, insets, outlines)
         if len(layout.fonts) > 1:
             layout = with_own_fonts(with_pictures(layout, fonts))
         elif not len(layout.glyph_ids):
@@ -253,6 +293,39 @@ class Typesetter:
                 message = "set as a picture: it draws beyond glyphs and rules"
                 notices.append(Diagnostic(page, start, stop, "picture", message))
         return collect(found, sources), notices
+
+    def _shape_runs(self, texts: Sequence[str]) -> list[Run | None]:
+        """Shape texts as one line each, for formulas."""
+        starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
+        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+        runs = self._analyzer(texts, codes, starts)
+        tokens = self._cache.tokenize(codes, starts, runs.keys)
+        layout, _, _ = set_pages(tokens, runs, starts, codes, self._cache, _line_style(self.stack.size), NOTHING, [])
+        is_missing = (tokens.words >= 0) & (self._cache.words[tokens.words, FLAGS] & MISSING != 0)
+        lacking = set((np.searchsorted(tokens.starts, np.flatnonzero(is_missing), "right") - 1).tolist())
+        shaped: list[Run | None] = []
+        for page in range(len(texts)):
+            glyphs = slice(int(layout.glyph_offsets[page]), int(layout.glyph_offsets[page + 1]))
+            words = layout.words[layout.word_offsets[page] : layout.word_offsets[page + 1]]
+            if page in lacking or not len(words):
+                shaped.append(None)
+                continue
+            left, baseline = round(64 * words[:, 0].min()), round(64 * words[0, 1]) + self.font.ascent
+            xy = layout.glyph_xy[glyphs] - [left, baseline]
+            rows = np.column_stack([layout.glyph_fonts[glyphs], layout.glyph_ids[glyphs], xy]).astype(np.int32)
+            height, depth = 0, 0
+            for font, glyph, _, y in rows.tolist():
+                _, low, _, high = self.stack.fonts[font].ink(np.array([glyph]))[0].tolist()
+                height, depth = max(height, high - y), max(depth, y - low)
+            shaped.append(Run(round(64 * words[:, 2].max()) - left, height, depth, rows))
+        return shaped
+
+    def _open_font(self, number: int, size: float) -> Outlines:
+        """The stack's font of a number, at another size."""
+        font = self.stack.fonts[number]
+        if font.is_color:
+            return Font(FontFace(font.family, "", font.key.file, font.key.face_index), size)
+        return Outlines(font.key._replace(size=size))
 
     def font_uses(self, text: str) -> list[tuple[Font | None, str]]:
         """Which font sets which characters of a text, each character once, white space left out.
@@ -317,12 +390,24 @@ class Typesetter:
         return message
 
 
-def _formulas(texts: Sequence[str]) -> Iterator[tuple[int, Formula]]:
+def _line_height(font: Font) -> int:
+    """Return the distance of baselines in px that goes with a font at its size."""
+    natural = (font.ascent + font.descent) / 64
+    return max(1, math.ceil(natural) if natural > 1.2 * font.key.size else round(1.1 * font.key.size))
+
+
+def _line_style(size: float) -> PageStyle:
+    """Return the style of a page of one line that is never broken."""
+    return PageStyle(math.ceil(8 * size), False, 2**20, 0, False, 2**40, (0, 0, 0), (255, 255, 255), "left")
+
+
+def _formulas(texts: Sequence[str], contexts: Sequence[Context | None]) -> Iterator[tuple[int, Formula]]:
     """The formulas of texts, each with the number of its text."""
-    for page, text in enumerate(texts):
-        for formula in find_formulas(text):
-            if formula.kind != "other":
-                yield page, formula
+    for page, (text, context) in enumerate(zip(texts, contexts, strict=True)):
+        whole, first = (text, 0) if context is None else context
+        for start, stop, kind in find_formulas(whole):
+            if kind != "other" and first <= start and stop <= first + len(text):
+                yield page, Formula(start - first, stop - first, kind)
 
 
 def _whole(source: str) -> Formula:

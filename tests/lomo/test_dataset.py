@@ -642,3 +642,59 @@ def test_a_row_of_parquet_that_python_cannot_have_costs_itself_alone(tmp_path):
     report = write_dataset([tmp_path / "a.parquet"], tmp_path / "out", lomo=LoMo(ratio=1), field="text")
     assert (report.counts["rewritten"], report.counts["failed"]) == (2, 1)
     assert "the row cannot be read" in report.problems[0]["reason"]
+
+
+def color_prompts(path, texts):
+    records = [{"id": str(i), "messages": [{"role": "user", "content": text}]} for i, text in enumerate(texts)]
+    path.write_text("\n".join(map(json.dumps, records)) + "\n")
+    return path
+
+
+COLORED = [
+    "A plain prompt.",
+    "Which row is blue? \\begin{tabular}{lr}\\rowcolor{blue!20}a & 1 \\\\ \\rowcolor{red!20}b & 2\\end{tabular}",
+    "A formula, $\\color{red}{x} + y$.",
+    "A formula in black, $x + y$, and in $\\color{gray}{z}$.",
+]
+
+
+@pytest.mark.parametrize("color", [pytest.param("auto", id="colour"), "rgb", "gray"])
+def test_pages_with_colour_are_rgb(tmp_path, color):
+    if shutil.which("pdftex") is None:
+        pytest.skip("needs pdftex: apt-get install -y --no-install-recommends texlive-latex-recommended lmodern")
+    source = color_prompts(tmp_path / "in.jsonl", COLORED)
+    lomo = LoMo(ratio=1, typesetter=Typesetter(latex="pdftex"), distort=distort.presets.lomo())
+    report = write_dataset([source], tmp_path / "out", lomo=lomo, color=color)
+    modes, pixels = [], []
+    for k in range(len(COLORED)):
+        with Image.open(tmp_path / "out" / "images" / f"{k:08d}-0.png") as image:
+            modes.append(image.mode)
+            pixels.append(np.array(image.convert("RGB")).astype(int))
+    expected = {"auto": ["L", "RGB", "RGB", "L"], "rgb": ["RGB"] * 4, "gray": ["L"] * 4}[color]
+    assert modes == expected
+    assert report.as_dict()["images_in_color"] == expected.count("RGB")
+    if color == "auto":
+        table = pixels[1]
+        # One row's ground is bluish, the other's reddish.
+        assert (table[..., 2] - table[..., 0]).max() > 30
+        assert (table[..., 0] - table[..., 2]).max() > 30
+
+
+@pytest.mark.parametrize(
+    ("options", "colored"),
+    [
+        ({}, False),
+        ({"foreground": (90, 90, 90), "background": (200, 200, 200)}, False),
+        ({"foreground": (0, 0, 90)}, True),
+        ({"background": (255, 250, 240)}, True),
+    ],
+)
+def test_ink_and_paper_of_a_colour_make_pages_coloured(options, colored):
+    layout = Typesetter(latex="off", **options)(["a", "", "b"])
+    assert layout.is_colored().tolist() == [colored] * 3
+
+
+def test_an_unknown_color_is_named(tmp_path):
+    source = color_prompts(tmp_path / "in.jsonl", ["a"])
+    with pytest.raises(ValueError, match="color must be one of auto, rgb, gray, not 'red'"):
+        write_dataset([source], tmp_path / "out", lomo=LoMo(), color="red")

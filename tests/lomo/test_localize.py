@@ -171,3 +171,51 @@ def test_halves_are_near_the_middle_at_the_best_place():
         "ab",
         "$x + y + z$",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "Let the real numbers be such that $a+b=1$. Then the second is $c=2$. We ask for the third one, $d=3$. "
+            "And so it goes on, $e=4$. Find it.",
+            id="span-punctuation",
+        ),
+        "已知函数$f(x)=x^2$，且$a>0$。求$b=2$，那么$c=3$；若$d=4$，则$e=5$。求$f=6$的值。还有$g=7$，请回答。",
+        'He said "$a=1$". She said "$b=2$"! They said ($c=3$); we said [$d=4$]: so it was. And then? No more.',
+        "Si $a=1$ ; alors $b=2$ ; donc $c=3$ ! Et puis $d=4$ ? Oui. Non. Peut-être. Enfin.",
+        "如果“$a=1$”，那么“$b=2$”。如果“$c=3$”，那么“$d=4$”。好。不好。也许。",
+        "س١ $a=1$، ثم $b=2$؟ ثم $c=3$؛ ثم $d=4$. نعم. لا. ربما.",
+        "यदि $a=1$। तब $b=2$। फिर $c=3$। और $d=4$। हाँ। नहीं।",
+    ],
+)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_no_span_begins_with_the_closing_punctuation_of_what_was_cut(text, position):
+    for span in spans(text, position):
+        if span.start:
+            assert span.text[0] not in ",.;:!?)]}”’」，。；：！？、…،؛؟।\"'"
+        for half in halve(span)[1:]:
+            if half.is_span:
+                assert half.text[0] not in ",.;:!?)]}”’，。；：！？、…،؛؟।"
+    segments = localize(text, position=position)
+    assert "".join(s.text for s in segments) == text
+
+
+def test_punctuation_that_begins_a_word_stays_with_it():
+    text = 'One is it. Two is it. Three is it. "Four" is too. :-) is one. Five. Six is the last.'
+    starts = {s.text[:4] for k in range(20) for p in POSITIONS for s in spans("a" * k + text, p)}
+    assert not {s for s in starts if s.startswith(("Four", "-)"))}
+
+
+def test_opening_brackets_go_with_what_they_open():
+    text = "One is it. Two is it and more ($a=1$, $b=2$) so. Three is it. Four. Five is here. Six is the last one."
+    for position in POSITIONS:
+        for segment in localize(text, position=position):
+            assert not segment.text.endswith("(")
+
+
+def test_spans_of_real_prompts_begin_at_words(prompts):
+    for name in ("college_math", "alpaca_zh", "mgsm"):
+        for text in prompts(name)[:400]:
+            for span in spans(text, "middle"):
+                assert not span.start or span.text[0] not in ",.;!?)]}”’，。；：！？、」』）"

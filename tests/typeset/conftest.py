@@ -1,10 +1,13 @@
 """Fonts for tests: made here, so that nothing depends on the machine; or Noto's, where they are installed."""
 
+import shutil
+
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from gpurender.typeset import fallback, fonts
+from gpurender.typeset.latex import sandbox
 
 INSTALL = "apt-get install -y --no-install-recommends fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
 
@@ -26,6 +29,13 @@ def noto():
 def noto_emoji():
     """Skips where there is no colour font for emoji."""
     _need("Noto Color Emoji")
+
+
+@pytest.fixture(scope="session")
+def tex():
+    """Skips where there is no pdfTeX."""
+    if shutil.which("pdftex") is None:
+        pytest.skip(f"needs pdftex: {sandbox.INSTALL}")
 
 
 def _square(size):

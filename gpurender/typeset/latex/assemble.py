@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from gpurender.typeset.latex.box import (
     Y,
     make_boxes,
 )
+from gpurender.typeset.latex.scripts import Run, Shaper
 from gpurender.typeset.latex.texfonts import load_font, prefetch, read_metrics
 from gpurender.typeset.layout import FontKey
 
@@ -51,8 +53,10 @@ class Assembler:
         fonts: What glyphs of the boxes are numbered by; it grows.
     """
 
-    def __init__(self, size: float) -> None:
+    def __init__(self, size: float, shaper: Shaper | None) -> None:
         self._size = size
+        self._shaper = shaper
+        self._run_fonts: dict[tuple[int, float], int] = {}
         self._scale = size * 64 / 10 / 65536  # 1/64 px in a scaled point
         self.fonts: list[Outlines] = []
         self._numbers: dict[FontKey, int] = {}
@@ -69,12 +73,13 @@ class Assembler:
         self._rows = np.full(_TEX_FONTS, -1, np.int32)
         self._rest = b""
 
-    def read(self, data: bytes, owner: int) -> Pages:
-        """What a server wrote since the last time.
+    def read(self, data: bytes, owner: int, runs: Sequence[Run] = ()) -> Pages:
+        """Read the pages that a server wrote since the last time.
 
         Args:
             data: DVI, up to somewhere in a page.
             owner: The number by which the server signs its pages.
+            runs: The runs that its specials number.
         """
         data = self._rest + data
         padded = np.frombuffer(data + bytes(_SPARE), np.uint8)
@@ -84,7 +89,7 @@ class Assembler:
             self._pages = np.empty((self._room // 45 + 2, dvi.COUNTS + 4), np.int64)
             self._glyphs = np.empty((self._room, 9), np.int32)
             self._rules = np.empty((self._room // 8, 5), np.int32)
-            self._specials = np.empty((self._room // 2, 5), np.int64)
+            self._specials = np.empty((self._room // 2, 7), np.int64)
         unknown = np.empty(256, np.int64)
         while True:
             found = dvi.read_pages(
@@ -107,7 +112,9 @@ class Assembler:
                 break
             self._load([_definition(data, at) for at in unknown[:fonts].tolist()])
         self._rest = data[begun:]
-        return self._assemble(data, pages, self._glyphs[:glyphs].copy(), self._rules[:rules].copy(), specials, owner)
+        return self._assemble(
+            data, pages, self._glyphs[:glyphs].copy(), self._rules[:rules].copy(), specials, owner, runs
+        )
 
     def _load(self, definitions: list[tuple[int, str, int]]) -> None:
         prefetch([name for _, name, _ in definitions])
@@ -135,7 +142,14 @@ class Assembler:
             self._rows[number] = row
 
     def _assemble(
-        self, data: bytes, count: int, glyphs: np.ndarray, rules: np.ndarray, specials: int, owner: int
+        self,
+        data: bytes,
+        count: int,
+        glyphs: np.ndarray,
+        rules: np.ndarray,
+        specials: int,
+        owner: int,
+        runs: Sequence[Run],
     ) -> Pages:
         pages = self._pages[:count]
         offsets = [
@@ -144,7 +158,14 @@ class Assembler:
         troubles = {p: self._trouble(code) for p, code in enumerate(pages[:, dvi.TROUBLE].tolist()) if code}
         cells: dict[int, list[list[int]]] = {}
         if specials:
-            _follow(data, self._specials[:specials], glyphs, rules, offsets, troubles, cells, pages)
+            placed = _follow(
+                data, self._specials[:specials], glyphs, rules, offsets, troubles, cells, pages, self._run, runs
+            )
+            if placed:
+                before = np.repeat([glyph for _, glyph, _ in placed], [len(rows) for *_, rows in placed])
+                glyphs = np.insert(glyphs, before, np.concatenate([rows for *_, rows in placed]), axis=0)
+                for page, _, rows in placed:
+                    offsets[0][page + 1 :] += len(rows)
         metrics = np.rint(pages[:, 1:4] * self._scale).astype(np.int64)
         for p in np.flatnonzero(pages[:, STYLE] == BROKEN).tolist():
             # As wide as its widest line.
@@ -171,6 +192,23 @@ class Assembler:
                 boxes[numbers[p]] = box_._replace(cells=np.array(rows, np.int32))
         return Pages(boxes, sentinel)
 
+    def _run(self, run: Run, size: float, x: int, y: int, color: int) -> np.ndarray:
+        """The rows of `Box.glyphs` of a run whose origin is there, at a size in pt."""
+        assert self._shaper is not None
+        rows = np.empty((len(run.glyphs), 9), np.int32)
+        for row, (font, glyph, right, down) in zip(rows, run.glyphs.tolist(), strict=True):
+            number = self._run_fonts.get((font, size))
+            if number is None:
+                number = self._run_fonts[font, size] = len(self.fonts)
+                self.fonts.append(self._shaper.open(font, self._shaper.size * size / 10))
+            place = round(right * size / 10), round(down * size / 10)
+            row[:] = number, glyph, x + place[0], y + place[1], color, 0, 0, 0, 0
+        if len(rows):
+            # In sum the glyphs take the room of the run.
+            rows[:, XMAX] = x + round(run.width * size / 10) - rows[:, X]
+            rows[:, YMAX], rows[:, YMIN] = round(run.height * size / 10), -round(run.depth * size / 10)
+        return rows
+
     def _trouble(self, code: int) -> str:
         return "boxes too deep in each other" if code == dvi.TOO_DEEP else self._reasons[code - dvi.NO_GLYPH]
 
@@ -194,11 +232,18 @@ def _follow(
     troubles: dict[int, str],
     cells: dict[int, list[list[int]]],
     pages: np.ndarray,
-) -> None:
-    """Do what the specials say: paint glyphs and rules, collect cells, and note what cannot be placed."""
+    place: Callable[[Run, float, int, int, int], np.ndarray],
+    runs: Sequence[Run],
+) -> list[tuple[int, int, np.ndarray]]:
+    """Do as the specials say: paint glyphs and rules, collect cells, and note what cannot be placed.
+
+    Returns:
+        The rows of each run, with its page and the number of the glyph that they are to be put before.
+    """
     page = -1
+    placed: list[tuple[int, int, np.ndarray]] = []
     colors: list[int] = []
-    open_: list[tuple[int, int, int, int]] = []
+    open_: list[tuple[int, int, int, int, int]] = []
     color, from_glyph, from_rule = FOREGROUND, 0, 0
 
     def paint(glyph: int, rule: int) -> None:
@@ -206,7 +251,7 @@ def _follow(
             glyphs[from_glyph:glyph, COLOR] = color
             rules[from_rule:rule, RULE_COLOR] = color
 
-    for number, glyph, rule, at, length in specials.tolist():
+    for number, glyph, rule, at, length, left, base in specials.tolist():
         if number != page:
             if page >= 0:
                 paint(int(offsets[0][page + 1]), int(offsets[1][page + 1]))
@@ -228,16 +273,22 @@ def _follow(
                 color = colors.pop()
         elif text.startswith("gpr:cell "):
             row, column = text[9:].split()
-            open_.append((int(row), int(column), glyph, rule))
+            open_.append((int(row), int(column), glyph, rule, len(placed)))
         elif text.startswith("gpr:end"):
             if open_:
-                row_, column_, first, first_rule = open_.pop()
-                if bounds := _bounds(glyphs[first:glyph], rules[first_rule:rule]):
+                row_, column_, first, first_rule, first_run = open_.pop()
+                mine = np.concatenate([glyphs[first:glyph], *(rows for *_, rows in placed[first_run:])])
+                if bounds := _bounds(mine, rules[first_rule:rule]):
                     cells.setdefault(page, []).append([row_, column_, *bounds])
+        elif text.startswith("gpr:run "):
+            run, size = text[8:].split()
+            if int(run) < len(runs):
+                placed.append((page, glyph, place(runs[int(run)], float(size), left, base, color)))
         elif pages[page, 0] != FLUSH:
             troubles[page] = f"it draws by a special, {text[:60]!r}"
     if page >= 0:
         paint(int(offsets[0][page + 1]), int(offsets[1][page + 1]))
+    return placed
 
 
 def _bounds(glyphs: np.ndarray, rules: np.ndarray) -> list[int]:

@@ -43,6 +43,7 @@ class Box(NamedTuple):
     cells: np.ndarray  # [C, 6] int32, of a table: row, column, left, top, right, bottom
     pictures: tuple[Picture, ...] = ()
     is_table: bool = False
+    note: str = ""  # an error that the engine recovered from, or the reason why a part is set as its source
 
 
 class Failure(NamedTuple):

@@ -30,8 +30,8 @@ _DEEPEST = 1024  # boxes within boxes
 # Columns of pages: ten counts, the first glyph, the first rule, the first special, what cannot be placed.
 COUNTS = 10
 GLYPHS, RULES, SPECIALS, TROUBLE = range(COUNTS, COUNTS + 4)
-# Columns of specials: the page; glyphs and rules before it; where its text is, and how long.
-PAGE, GLYPH, RULE, AT, LENGTH = range(5)
+# Columns of specials: the page; glyphs and rules before it; where its text is, and how long; its place, 1/64 px.
+PAGE, GLYPH, RULE, AT, LENGTH, LEFT, BASE = range(7)
 # Troubles: of a font, this and its row; boxes too deep.
 NO_GLYPH, TOO_DEEP = 1, -1
 
@@ -210,6 +210,7 @@ def read_pages(
                 if at + length <= stop:
                     out = out_specials[specials]
                     out[PAGE], out[GLYPH], out[RULE], out[AT], out[LENGTH] = pages, glyphs, rules, at, length
+                    out[LEFT], out[BASE] = round(h * scale), round((v - baseline) * scale)
                     specials += 1
                 at += length
             elif op < 247:

@@ -18,6 +18,7 @@ from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.assemble import Assembler
 from gpurender.typeset.latex.box import Box, EngineError, Failure
 from gpurender.typeset.latex.limits import FORGIVEN, ITEMS, LARGEST, LONGEST, SECONDS
+from gpurender.typeset.latex.scripts import Run, Shaper, encode, find_runs
 from gpurender.typeset.latex.server import Outcome, Server
 from gpurender.typeset.latex.source import Source
 from gpurender.typeset.latex.texlog import errors as errors_in
@@ -25,6 +26,7 @@ from gpurender.typeset.latex.texlog import errors as errors_in
 __all__ = ["PdfTeX"]
 
 _BATCH = 256  # items between two sentinels
+RUNS = 2**14  # of the text's fonts that are kept shaped
 _TABLE_WIDTH = 345.0  # pt, of a table that is given none: LaTeX's own
 _LINE_END = re.compile(r"[\r\n\x00]")
 # In tables, as their authors see them: a sign of maths in text, a line across where a row has begun.
@@ -44,11 +46,13 @@ class PdfTeX:
 
     name = "pdftex"
 
-    def __init__(self, size: float) -> None:
+    def __init__(self, size: float, shaper: Shaper | None = None) -> None:
         if not 1 <= size <= 2000:
             raise ValueError(f"size must be 1 to 2000 px, got {size!r}")
         self.size = float(size)
-        self._assembler = Assembler(self.size)
+        self._shaper = shaper
+        self._runs: dict[str, Run | None] = {}
+        self._assembler = Assembler(self.size, shaper)
         self._server: Server | None = None
         self._sentinel = b""
         self._items = 0
@@ -56,7 +60,7 @@ class PdfTeX:
         self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return PdfTeX, (self.size,)
+        return PdfTeX, (self.size, self._shaper)
 
     @property
     def fonts(self) -> list[Outlines]:
@@ -86,13 +90,29 @@ class PdfTeX:
             EngineError: It does not work on this machine.
         """
         results: list[Box | Failure] = [Failure("limit", f"longer than {LONGEST} characters")] * len(sources)
-        fit = [k for k, source in enumerate(sources) if len(source.tex) <= LONGEST]
+        lacking = self._shape(sources)
+        for k, message in lacking.items():
+            results[k] = Failure("error", message)
+        fit = [k for k, source in enumerate(sources) if len(source.tex) <= LONGEST and k not in lacking]
         with self._held():
             for first in range(0, len(fit), _BATCH):
                 mine = fit[first : first + _BATCH]
                 for k, result in zip(mine, self._set([sources[k] for k in mine]), strict=True):
                     results[k] = result
         return results
+
+    def _shape(self, sources: Sequence[Source]) -> dict[int, str]:
+        """Shape the runs that TeX's fonts lack; returns why sources cannot be set, by their indexes."""
+        found = {k: runs for k, s in enumerate(sources) if (runs := find_runs(s.tex, s.style == "table"))}
+        new = [run for run in dict.fromkeys(run for runs in found.values() for run in runs) if run not in self._runs]
+        if len(self._runs) > RUNS:
+            self._runs = {}
+            new = list(dict.fromkeys(run for runs in found.values() for run in runs))
+        if new:
+            shaped = [None] * len(new) if self._shaper is None else self._shaper.shape(new)
+            self._runs.update(zip(new, shaped, strict=True))
+        lacking = {k: next((run for run in runs if self._runs[run] is None), "") for k, runs in found.items()}
+        return {k: f"no font has all glyphs of {run!r}" for k, run in lacking.items() if run}
 
     def _held(self) -> threading.RLock:
         if self._pid != os.getpid():
@@ -151,9 +171,10 @@ class PdfTeX:
         server = self._started()
         self._items += len(sources)
         try:
-            outcome = server.run([self._call(source) for source in sources], careful)
+            runs: list[Run] = []
+            outcome = server.run([self._call(source, runs) for source in sources], careful)
             if not outcome.reason:
-                pages = self._assembler.read(outcome.pages, server.number)
+                pages = self._assembler.read(outcome.pages, server.number, runs)
                 if pages.sentinel == self._sentinel:
                     return outcome, self._results(sources, outcome, pages.boxes)
         except BaseException:
@@ -163,8 +184,18 @@ class PdfTeX:
         self.close()
         return outcome, None
 
-    def _call(self, source: Source) -> tuple[str, str]:
+    def _call(self, source: Source, runs: list[Run]) -> tuple[str, str]:
+        """The macro that sets a source, and its arguments; its runs are added to the others."""
+
+        def place(text: str) -> str:
+            run = self._runs[text]
+            assert run is not None
+            runs.append(run)
+            sizes = (f"{{{_sp(part / 64 * 10 / self.size)}}}" for part in run[:3])
+            return f"{{{len(runs) - 1}}}{''.join(sizes)}"
+
         tex = source.tex if source.tex.isprintable() else _LINE_END.sub(" ", source.tex)
+        tex = encode(tex, source.style == "table", place)
         if source.style == "table":
             width = source.width * 10 / self.size if source.width else _TABLE_WIDTH
             return "T", f"{{{_sp(width)}}}{{{tex} }}"

@@ -10,6 +10,7 @@ from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.box import Box, Engine, EngineError, Failure
 from gpurender.typeset.latex.document import set_as_picture
 from gpurender.typeset.latex.sandbox import INSTALL
+from gpurender.typeset.latex.scripts import Shaper
 from gpurender.typeset.latex.source import RefusedError, Source, prepare
 from gpurender.typeset.maths import Kind
 
@@ -35,12 +36,14 @@ class LatexSetter:
             ziamath, with a warning that says why: tried once, on first use.
         size: px per em of the maths.
         width: px, where lines of formulas that are wider may be broken.
+        shaper: Sets the characters of formulas that TeX's fonts lack.
     """
 
-    def __init__(self, choice: EngineName, size: float, width: int) -> None:
+    def __init__(self, choice: EngineName, size: float, width: int, shaper: Shaper | None = None) -> None:
         self.choice = choice
         self.size = size
         self.width = width
+        self._shaper = shaper
         self._engine: Engine | None = None
         self._boxes: dict[tuple[str, str], Box | Failure] = {}
         self._rows = 0
@@ -65,7 +68,7 @@ class LatexSetter:
         if self.choice != "ziamath":
             from gpurender.typeset.latex.pdftex import PdfTeX
 
-            pdftex = PdfTeX(self.size)
+            pdftex = PdfTeX(self.size, self._shaper)
             try:
                 pdftex.start()
             except EngineError as error:
@@ -125,6 +128,6 @@ def _no_tex(source: Source, size: float) -> Failure:
 def _checked(box: Box | Failure, is_table: bool) -> Box | Failure:
     if isinstance(box, Failure):
         return box
-    if box.ink[0] >= box.ink[2]:
+    if box.ink[0] >= box.ink[2] and box.width <= 0:
         return Failure("error", "nothing of it is visible")
     return box._replace(is_table=True) if is_table else box

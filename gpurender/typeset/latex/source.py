@@ -55,6 +55,7 @@ _ACCENT = re.compile(
     r"(\\(?:acute|bar|breve|check|ddot|dot|grave|hat|overline|tilde|underline|vec|widehat|widetilde)) *"
     r"(\\math(?:bb|bf|cal|frak|it|rm|scr|sf|tt) *(?:\{[^{}]*\}|[A-Za-z]))"
 )
+_DOLLARS = re.compile(r"\$(?:[^$\\]|\\.)+\$", re.DOTALL)
 _LISTS = {"itemize", "enumerate"}
 _LAST = re.compile(r"(?<!\\)(?:\\\\)*\\$")
 _BLANK = re.compile(r"\s+")
@@ -79,6 +80,9 @@ def prepare(text: str, kind: Kind) -> Source:
         # A file of TeX's own, where % begins a comment; delimiters are no part of the formula.
         text = _strip_comments(text).strip()
         (start, stop, found), *more = find_formulas(text) or [Formula(0, 0, "other")]
+        if found == "other" and _DOLLARS.fullmatch(text):
+            # Somebody says that it is a formula, however it would read in a text.
+            return prepare(text, "inline")
         if found in ("inline", "display", "environment"):
             if more or (start, stop) != (0, len(text)):
                 raise RefusedError("error", "there is text around its formulas: set it as a text")

@@ -1,19 +1,9 @@
 """The pdfTeX engine, where it is installed."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from gpurender.typeset.latex.pdftex import PdfTeX
-from gpurender.typeset.latex.sandbox import INSTALL
-
-
-@pytest.fixture(scope="session")
-def tex():
-    """Skips where there is no pdfTeX."""
-    if shutil.which("pdftex") is None:
-        pytest.skip(f"needs pdftex: {INSTALL}")
 
 
 @pytest.fixture(scope="module")

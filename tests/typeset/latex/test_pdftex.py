@@ -158,7 +158,7 @@ def test_beyond_ascii(engine):
         assert isinstance(engine([Source(text, "table")])[0], Box)
     (failure,) = engine(_inline("中"))
     assert failure.kind == "error"
-    assert "U+4E2D" in failure.message
+    assert "中" in failure.message
 
 
 # ---- Tables.

@@ -72,9 +72,16 @@ def test_what_is_refused_is_never_asked_for(setter, engine):
     assert engine.asked == []
 
 
-def test_a_box_without_ink_is_a_failure():
+def test_a_box_without_ink_is_an_empty_width():
     setter = LatexSetter("auto", 26.0, 700)
     setter._engine = Recorder(box(ink=(5, 0, 5, 0)))
+    (blank,) = setter([("$x$", "inline")])
+    assert blank.width == 64
+
+
+def test_a_box_without_ink_and_width_is_a_failure():
+    setter = LatexSetter("auto", 26.0, 700)
+    setter._engine = Recorder(box(ink=(5, 0, 5, 0))._replace(width=0))
     (failure,) = setter([("$x$", "inline")])
     assert isinstance(failure, Failure)
     assert "visible" in failure.message
