@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from gpurender import LoMo, Typesetter, localize
 from gpurender.typeset import Context
 
-
 FENCED = (
     "Explain this script.\n\n```r\ndf$total <- df$a + df$b\ndf$mean <- df$total / 2\nprint(df$mean)\nsummary(df$a)\n"
     "plot(df$a, df$b)\nmodel <- lm(df$a ~ df$b)\ncoef(model)\ndf$c <- df$a * df$b\n```\n\n"
@@ -18,8 +17,10 @@ HEBREW = (
     "החברה הוקמה בשנת 1990. היא מייצרת מחשבים. Windows היא מערכת הפעלה נפוצה (מאוד). Linux חינמית. יש גם אחרות. "
     "כמה מערכות הוזכרו כאן?"
 )
-JAPANESE = "これは何ですか。次の地名を読んでください。\n直入海返骨町五丁目。\n山角令指直海辺市。\n"
+JAPANESE = (
+    "これは何ですか。次の地名を読んでください。\n直入海返骨町五丁目。\n山角令指直海辺市。\n"
     "これらはどこにありますか。教えてください。"
+)
 
 
 def span_of(text):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpurender.typeset import maths
+from gpurender.typeset.literal import find_literals
 from gpurender.typeset.maths import find_formulas
 
 SCRAPS = st.lists(
@@ -27,7 +28,7 @@ SCRAPS = st.lists(
             r"\begin{matrix}\begin{matrix}a\end{matrix}\end{matrix} b",
             [r"\begin{matrix}\begin{matrix}a\end{matrix}\end{matrix}"],
         ),
-        (r"a \frac{a}{b} \sqrt[3]{x} \alpha_{1}^2 b", [r"\frac{a}{b}", r"\sqrt[3]{x}", r"\alpha_{1}^2"]),
+        (r"so \frac{a}{b} \sqrt[3]{x} \alpha_{1}^2 be", [r"\frac{a}{b} \sqrt[3]{x} \alpha_{1}^2"]),
         (r"$\mbox{if $x>0$}$ then $y$", [r"$\mbox{if $x>0$}$", "$y$"]),
         (r"$2 \text{ apples and pears}$", [r"$2 \text{ apples and pears}$"]),
         ("$ x + y $ spaced", ["$ x + y $"]),
@@ -85,11 +86,11 @@ def test_kinds():
     ).map("".join)
 )
 def test_what_is_passed_over_has_no_formula(text):
-    assert find_formulas(text) == list(maths._Scanner(text).formulas())
+    assert find_formulas(text) == list(maths._Scanner(text, "auto", tuple(find_literals(text))).formulas())
 
 
 def test_prices_are_passed_over():
-    assert not maths._may_hold_formulas("It costs $5 for the cat and $10 in all, or $3 less on Sundays.")
+    assert not maths._may_hold_formulas("It costs $5 for the cat and $10 in all, or $3 less.", "auto")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,8 @@ def test_prices_are_passed_over():
         (r"\pi_{1}", "command"),
         (r"\sqrt[3]{x}", "command"),
         (r"\frac", "other"),
-        (r"\sqrt x", "other"),
+        (r"\sqrt x", "command"),
+        (r"\sqrt", "other"),
         (r"\section{a}", "other"),
         (r"\n", "other"),
         (r"C:\Users\me", "other"),
@@ -136,7 +138,37 @@ def test_no_dollar_of_the_exercises_is_left_over(prompts):
 
 @pytest.mark.parametrize(
     "scrap",
-    ["$", "${", "\\(", "$\\text{", "\\frac{", "x$ ", "\\begin{align}", "\\a[", "$$\n\n", "```\n$x$\n```\n", "{", "a"],
+    [
+        *(
+            "$",
+            "${",
+            "\\(",
+            "$\\text{",
+            "\\frac{",
+            "x$ ",
+            "\\begin{align}",
+            "\\a[",
+            "$$\n\n",
+            "```\n$x$\n```\n",
+            "{",
+            "a",
+        ),
+        *(
+            "`",
+            "` ``",
+            "`a\n\n",
+            "\\frac",
+            "\\alpha ",
+            "\\alpha x+",
+            "x+",
+            "\\left(",
+            "\n\n    x\n",
+            "<code>",
+            "$x ",
+            "(\\pi",
+            "~~~",
+        ),
+    ],
 )
 def test_hostile_texts_end(scrap):
     """Quadratic time would take hours here."""
