@@ -158,6 +158,12 @@ def _page_options(face: argparse.ArgumentParser, *, width: int) -> argparse.Argu
         help="what sets formulas and tables: pdftex (fast; needs TeX), ziamath (formulas), the first of them that "
         "works (%(default)s), or off: as typed",
     )
+    group.add_argument(
+        "--dollars",
+        choices=("auto", "strict", "off"),
+        default="auto",
+        help="which single dollars delimit formulas: what reads as maths (%(default)s), what Pandoc takes, or none",
+    )
     group.add_argument("--math-size", type=float, metavar="PX", help="font size of formulas (1.3 times --size)")
     group.add_argument(
         "--display", choices=("center", "left"), default="center", help="where displayed formulas stand (%(default)s)"
@@ -236,6 +242,7 @@ def _typesetter(arguments: argparse.Namespace, *, font: str | None = None) -> Ty
         on_missing=arguments.on_missing,
         latex=arguments.latex,
         math_size=arguments.math_size,
+        dollars=arguments.dollars,
         display=arguments.display,
         max_pixels=arguments.max_pixels,
     )

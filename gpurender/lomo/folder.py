@@ -24,6 +24,7 @@ from gpurender.lomo.shapes import Shape
 __all__ = ["Batch", "Folder", "OutputError", "Report", "image_name", "interrupt_held", "no_interrupt"]
 
 NAMED = 100_000  # problems named in the report; all are counted
+PLACES = 100  # of LaTeX that stayed text
 
 DATASET = "lomo"
 _IMAGE = re.compile(r"(\d{8,})-\d+\.png")
@@ -49,6 +50,7 @@ class Batch:
     formulas: Counter[str] = field(default_factory=Counter)  # by the engine that set them; "source", "picture"
     distortions: Counter[str] = field(default_factory=Counter)  # of images, by operation; "Clean" for none
     problems: list[dict[str, str]] = field(default_factory=list)
+    left: list[dict[str, str]] = field(default_factory=list)  # LaTeX that stayed text: where, and how it begins
     fields: set[str] = field(default_factory=set)  # of the records written, those that a description may name
     size: int = 0  # bytes read
 
@@ -62,6 +64,7 @@ class Report:
     formulas: Counter[str] = field(default_factory=Counter)  # by the engine that set them; "source", "picture"
     distortions: Counter[str] = field(default_factory=Counter)  # of images, by operation; "Clean" for none
     problems: list[dict[str, str]] = field(default_factory=list)
+    left: list[dict[str, str]] = field(default_factory=list)  # LaTeX that stayed text: the first places
     seconds: float = 0.0
     complete: bool = False
 
@@ -75,6 +78,9 @@ class Report:
             **counts,
             "kept_because": dict(sorted(self.kept.items())),
             "formulas_set_by": dict(sorted(self.formulas.items())),
+            "formulas_set_in_part": self.counts["formulas_in_part"],
+            "latex_left_as_text": self.counts["latex_left_as_text"],
+            "latex_left_as_text_first": self.left,
             "images_distorted_by": dict(sorted(self.distortions.items())),
             "images_in_color": self.counts["in_color"],
             "images_left_clean": self.counts["left_clean"],
@@ -165,6 +171,7 @@ class Folder:
             self.report.kept += batch.kept
             self.report.formulas += batch.formulas
             self.report.distortions += batch.distortions
+            self.report.left += batch.left[: PLACES - len(self.report.left)]
             self.report.problems += batch.problems[: NAMED - len(self.report.problems)]
 
     def close(self) -> None:

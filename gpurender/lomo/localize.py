@@ -12,7 +12,7 @@ import numpy as np
 import regex
 
 from gpurender.typeset.breaks import grapheme_breaks, line_breaks, sentence_breaks
-from gpurender.typeset.maths import Formula, find_formulas
+from gpurender.typeset.maths import Dollars, Formula, find_formulas
 
 __all__ = ["POSITIONS", "Position", "Segment", "halve", "localize"]
 
@@ -47,7 +47,7 @@ class Segment(NamedTuple):
     is_span: bool
 
 
-def localize(text: str, *, position: Position = "middle") -> list[Segment]:
+def localize(text: str, *, position: Position = "middle", dollars: Dollars = "auto") -> list[Segment]:
     """Cut a prompt into text and the span, or spans, to be rendered.
 
     A prompt of at most three sentences is one span, whole, as in the LoMo paper; a blank one is one text segment.
@@ -61,6 +61,7 @@ def localize(text: str, *, position: Position = "middle") -> list[Segment]:
     Args:
         text: Any string.
         position: One of the five.
+        dollars: Which single dollars delimit formulas; as the typesetter has it.
 
     Returns:
         Segments in order, none empty, whose texts join to `text` exactly; `[]` for an empty one.
@@ -75,17 +76,17 @@ def localize(text: str, *, position: Position = "middle") -> list[Segment]:
         raise TypeError(f"text must be a str, not {type(text).__name__}")
     if not text or text.isspace():
         return [Segment(text, 0, len(text), False)] if text else []
-    return list(_segments(text, _spans(text, position)))
+    return list(_segments(text, _spans(text, position, dollars)))
 
 
-def halve(segment: Segment) -> list[Segment]:
+def halve(segment: Segment, *, dollars: Dollars = "auto") -> list[Segment]:
     """Cut a span in two near its middle, where :func:`localize` would; white space between is a text segment.
 
     Returns:
         Segments whose texts join to the span's; `[]` if it is one formula, one grapheme cluster, or else cannot be cut.
     """
     text, origin = segment.text, segment.start
-    place = _Cuts(text).near(1 / 2)
+    place = _Cuts(text, dollars).near(1 / 2)
     if place is None or not 0 < place < len(text):
         return []
     spans = [_strip(text, 0, place), _strip(text, place, len(text))]
@@ -94,11 +95,11 @@ def halve(segment: Segment) -> list[Segment]:
     return [s._replace(start=origin + s.start, stop=origin + s.stop) for s in _segments(text, spans)]
 
 
-def _spans(text: str, position: Position) -> list[tuple[int, int]]:
+def _spans(text: str, position: Position, dollars: Dollars) -> list[tuple[int, int]]:
     whole = [(0, len(text))]
     if position == "full":
         return whole
-    cuts = _Cuts(text)
+    cuts = _Cuts(text, dollars)
     if cuts.sentences <= FEW_SENTENCES:
         return whole
     spans: list[tuple[int, int]] = []
@@ -135,9 +136,9 @@ def _strip(text: str, start: int, stop: int) -> tuple[int, int]:
 class _Cuts:
     """The places where a text may be cut, the coarse before the fine."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, dollars: Dollars) -> None:
         self.text = text
-        self.formulas = find_formulas(text)
+        self.formulas = find_formulas(text, dollars)
         self.starts = [formula.start for formula in self.formulas]
 
     @cached_property

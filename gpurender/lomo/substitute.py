@@ -16,6 +16,7 @@ from gpurender.lomo.localize import POSITIONS, Position, Segment, halve, localiz
 from gpurender.lomo.records import Record, RecordError, check_record, holds_media, message_text
 from gpurender.raster import Pages, Renderer
 from gpurender.typeset import Context, Diagnostic, Layout, MissingGlyphError, Typesetter
+from gpurender.typeset.maths import Dollars
 
 __all__ = ["PROVENANCE", "Interleaved", "LoMo", "Outcome"]
 
@@ -183,7 +184,7 @@ class LoMo:
         layout, params, tight = self._set(plans, epoch, fits)
         while tight:
             for i, span in tight:
-                plans[i] = plans[i].cut(span)
+                plans[i] = plans[i].cut(span, self.typesetter.dollars)
             layout, params, tight = self._set(plans, epoch, fits)
 
         notices: dict[int, list[Diagnostic]] = {}
@@ -262,7 +263,7 @@ class LoMo:
             chosen = [max(users, key=lambda i: len(texts[i]))]
         else:
             chosen = [users[0 if self.turn == "first" else -1]]
-        turns = {i: localize(texts[i], position=self.position) for i in chosen}
+        turns = {i: localize(texts[i], position=self.position, dollars=self.typesetter.dollars) for i in chosen}
         turns = {i: segments for i, segments in turns.items() if any(s.is_span for s in segments)}
         if not turns:
             return plan.kept("blank", "the prompt is blank")
@@ -341,18 +342,25 @@ def _told(segment: Segment, notices: Iterable[Diagnostic]) -> dict[str, Any]:
     In strings and numbers, not lists: a list that is empty in the first records has no type for those that come later.
     """
     missing: dict[str, None] = {}
-    unset, pictures = [], 0
+    unset, pictures, partial, left = [], 0, 0, 0
     for notice in notices:
         if notice.kind == "missing":
             missing |= dict.fromkeys(f"U+{ord(c):04X}" for c in segment.text[notice.start : notice.stop])
         elif notice.kind == "formula":
             unset.append(f"{segment.start + notice.start}-{segment.start + notice.stop}: {notice.message}")
+        elif notice.kind == "partial":
+            partial += 1
+            unset.append(f"{segment.start + notice.start}-{segment.start + notice.stop}: {notice.message}")
         elif notice.kind == "picture":
             pictures += 1
+        elif notice.kind == "latex-as-text":
+            left += 1
     return {
         "missing": " ".join(missing),
-        "formulas_as_source": len(unset),
+        "formulas_as_source": len(unset) - partial,
+        "formulas_in_part": partial,
         "formulas_as_pictures": pictures,
+        "latex_left_as_text": left,
         "formula_errors": "\n".join(unset),
     }
 
@@ -367,9 +375,9 @@ class _Plan(NamedTuple):
     def kept(self, kind: str, reason: str) -> _Plan:
         return _Plan(self.id, Outcome("kept", kind, reason), {})
 
-    def cut(self, span: Segment) -> _Plan:
-        """It with the span, one of its own, in two; kept as text if the span cannot be cut."""
-        halves = halve(span)
+    def cut(self, span: Segment, dollars: Dollars) -> _Plan:
+        """Return the plan with one of its spans in two; kept as text if that cannot be cut."""
+        halves = halve(span, dollars=dollars)
         if not halves:
             return self.kept("oversize", "the page of a span that cannot be cut is too large for an image")
         turns = {

@@ -98,6 +98,17 @@ class Work:
             for k in range(len(chat[PROVENANCE]["spans"]) if outcome.status == "rewritten" else 0)
         ]
         files = iter(zip(names, pages, strict=True))
+        owners = [
+            (item, span)
+            for item, chat, outcome in zip(sources, done.records, done.outcomes, strict=True)
+            for span in (chat[PROVENANCE]["spans"] if outcome.status == "rewritten" else ())
+        ]
+        for notice in done.layout.diagnostics:
+            if notice.kind == "latex-as-text":
+                item, span = owners[notice.page]
+                first, last = span["start"] + notice.start, span["start"] + notice.stop
+                at = f"{item.file}:{item.number}, characters {first}-{last}"
+                batch.left.append({"at": at, "text": notice.message.partition(": ")[2]})
         filled = done.with_images(names, renderer=self.gray.backend)
         for item, record, chat, outcome in zip(sources, records, filled, done.outcomes, strict=True):
             if outcome.status == "failed":
@@ -156,6 +167,8 @@ class Work:
         for span in provenance["spans"]:
             batch.formulas["source"] += span["formulas_as_source"]
             batch.formulas["picture"] += span["formulas_as_pictures"]
+            batch.counts["formulas_in_part"] += span["formulas_in_part"]
+            batch.counts["latex_left_as_text"] += span["latex_left_as_text"]
             batch.formulas[provenance["latex"]] += span["formulas"] - span["formulas_as_pictures"]
             batch.distortions.update([step["op"] for step in json.loads(span["distortion"])] or ["Clean"])
             batch.counts["left_clean"] += bool(span["left_clean"])

@@ -25,7 +25,8 @@ class Diagnostic(NamedTuple):
     start: int  # character range in the page's source text
     stop: int
     # "missing": no font has a glyph; "formula": LaTeX set as its source; "picture": LaTeX that draws beyond glyphs and
-    # rules, set as a picture; "blank": no ink; "oversize": too many pixels.
+    # rules, set as a picture; "partial": LaTeX of which a part is set as its source, or an error was recovered from;
+    # "latex-as-text": text that looks like LaTeX; "blank": no ink; "oversize": too many pixels.
     kind: str
     message: str
 

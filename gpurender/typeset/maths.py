@@ -35,7 +35,7 @@ from typing import Literal, NamedTuple, get_args
 
 from gpurender.typeset.literal import find_literals
 
-__all__ = ["DOLLARS", "Dollars", "Formula", "Kind", "Scan", "find_formulas", "scan"]
+__all__ = ["DOLLARS", "Dollars", "Formula", "Kind", "Scan", "find_formulas", "may_hold_formulas", "scan"]
 
 # The last two are not found in texts: LaTeX that stands by itself, a formula without delimiters, and a document.
 Kind = Literal["inline", "display", "environment", "command", "other", "bare", "document"]
@@ -121,7 +121,7 @@ _ENGLISH = re.compile(
     r"|was|we|were|with|you)\b"
 )
 _CODE = re.compile(
-    r"[\"`#@]|::|&&|<<|>>|<-(?![\d(\\])|==|[-=]>\s*[A-Za-z_]\w+|(?:^|[\s(\[=,{])'|\?>|;\s*$|[a-z]{2,}_[a-z]{2,}|//"
+    r"[\"`#@]|::|&&|<<|>>|<-(?![\d(\\])|==|[-=]>\s*[A-Za-z_]\w+|(?:^|[\s(\[=,{])'|\?>|;\s*$|[a-z]{2}_[a-z]{2}|//"
     r"|\.\*|\(\?|\[\^|\[[a-zA-Z0]-[a-zA-Z9]"
 )
 _WORD = re.compile(r"(?!(?:sin|cos|tan|log|ln|max|min|gcd|mod|lim)\b)[^\W\d_A-Z]{2,}+(?![\^_=(])")
@@ -149,7 +149,7 @@ class _Token(NamedTuple):
 
 def find_formulas(text: str, dollars: Dollars = "auto") -> list[Formula]:
     """Return every formula of a text, and every other command, from left to right; they do not overlap."""
-    return list(scan(text, dollars).formulas) if _may_hold_formulas(text, dollars) else []
+    return list(scan(text, dollars).formulas) if may_hold_formulas(text, dollars) else []
 
 
 @lru_cache(maxsize=512)
@@ -161,15 +161,15 @@ def scan(text: str, dollars: Dollars = "auto") -> Scan:
         dollars: Which single dollars delimit formulas; see above.
     """
     literals = tuple(find_literals(text))
-    if not _may_hold_formulas(text, dollars):
+    if not may_hold_formulas(text, dollars):
         return Scan((), literals, ())
     scanner = _Scanner(text, dollars, literals)
     formulas = tuple(scanner.formulas())
     return Scan(formulas, literals, tuple(scanner.left(formulas)))
 
 
-def _may_hold_formulas(text: str, dollars: Dollars) -> bool:
-    """Whether it is worth a closer look: most texts with dollars have prices in them, and prose between those."""
+def may_hold_formulas(text: str, dollars: Dollars) -> bool:
+    """Tell whether a text is worth a scan: most texts with dollars have prices in them, and prose between those."""
     if "\\" in text:
         return True
     if "$" not in text or dollars == "off":
@@ -394,7 +394,7 @@ class _Scanner:
         if (opens or closes) and not self.is_even[i]:
             return False
         # One word of small letters is a name.
-        return not (body.islower() and body.isalpha() and body.isascii() and len(body) > 4)
+        return not (body.islower() and body.isalpha() and body.isascii() and len(body) > 4 and len(set(body)) > 1)
 
     def _is_blank(self, k: int, after: int) -> bool:
         return not self.text[self.tokens[k].start : self.tokens[after].start].strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from gpurender.typeset.latex.box import Failure
 from gpurender.typeset.latex.scripts import Run, Shaper
 from gpurender.typeset.latex.setting import ENGINES, EngineName, LatexSetter
 from gpurender.typeset.layout import Diagnostic, Layout, with_own_fonts
-from gpurender.typeset.maths import Formula, find_formulas
+from gpurender.typeset.maths import DOLLARS, Dollars, Formula, may_hold_formulas, scan
 from gpurender.typeset.paragraph import OVERSIZE, Color, PageStyle, set_pages
 from gpurender.typeset.runs import Analyzer
 from gpurender.typeset.shape import FLAGS, MISSING, NO_FONT, Tokens, WordCache
@@ -78,6 +78,8 @@ class Typesetter:
         latex: `"pdftex"` (fast; needs TeX; tables), `"ziamath"` (formulas), `"auto"` for the first of them that works,
             or `"off"`: LaTeX is set as it is typed.
         math_size: px per em of formulas and tables; by default 1.3 times `size`.
+        dollars: Which single dollars delimit formulas: `"auto"`, `"strict"` (Pandoc's rule) or `"off"`; see
+            `typeset.maths`.
         display: Where displayed formulas and tables stand: `"center"` or `"left"`.
         max_pixels: A page of more pixels is left empty and reported: 1 x 1 px, no glyphs.
         cache_words: The cap of the word cache; see `WordCache`.
@@ -102,6 +104,7 @@ class Typesetter:
         background: Color = (255, 255, 255),
         latex: EngineName = "auto",
         math_size: float | None = None,
+        dollars: Dollars = "auto",
         display: Display = "center",
         max_pixels: int = 2**24,
         cache_words: int = 2**17,
@@ -118,6 +121,7 @@ class Typesetter:
         for name, value, choices in (
             ("on_missing", on_missing, ("report", "skip-record", "error")),
             ("latex", latex, ENGINES),
+            ("dollars", dollars, DOLLARS),
             ("display", display, ("center", "left")),
         ):
             if value not in choices:
@@ -147,9 +151,11 @@ class Typesetter:
             "on_missing": on_missing,
             "latex": latex,
             "math_size": math_size,
+            "dollars": dollars,
             "cache_words": cache_words,
         }
         self.on_missing = on_missing
+        self.dollars: Dollars = dollars
         self.stack = FontStack(find_font(font), size, None if fallback is None else [find_font(f) for f in fallback])
         if self.font.is_color:
             raise ValueError(f"font {font!r} is of pictures, not letters; it may be one of fallback")
@@ -193,8 +199,8 @@ class Typesetter:
 
         Returns:
             A Layout of N pages. Its diagnostics name what could not be set as asked: `"missing"` glyphs, LaTeX set as
-            its source (`"formula"`) or as a `"picture"`, pages without ink (`"blank"`) or over `max_pixels`
-            (`"oversize"`).
+            its source (`"formula"`) or as a `"picture"`, text that looks like LaTeX (`"latex-as-text"`), pages without
+            ink (`"blank"`) or over `max_pixels` (`"oversize"`).
 
         Raises:
             TypeError: An item is not a string.
@@ -211,7 +217,13 @@ class Typesetter:
         for n, (text, context) in enumerate(zip(texts, contexts, strict=True)):
             if context is not None and not context.text.startswith(text, context.start):
                 raise ValueError(f"texts[{n}] does not stand at character {context.start} of its context")
-        return self._set(texts, [] if self._latex.choice == "off" else list(_formulas(texts, contexts)), contexts)
+        if self._latex.choice == "off":
+            return self._set(texts, [], contexts)
+        formulas, left = self._scan(texts, contexts)
+        layout = self._set(texts, formulas, contexts)
+        if left:
+            layout.diagnostics = tuple(sorted([*layout.diagnostics, *left]))
+        return layout
 
     def set_tex(self, sources: str | Sequence[str]) -> Layout:
         r"""Set LaTeX that is a page by itself: a formula, with or without delimiters, a table, or a whole document.
@@ -327,6 +339,27 @@ class Typesetter:
             return Font(FontFace(font.family, "", font.key.file, font.key.face_index), size)
         return Outlines(font.key._replace(size=size))
 
+    def _scan(
+        self, texts: Sequence[str], contexts: Sequence[Context | None]
+    ) -> tuple[list[tuple[int, Formula]], list[Diagnostic]]:
+        """Return the formulas of texts, each with the number of its text, and notices of LaTeX that stays text."""
+        formulas, left = [], []
+        for page, (text, context) in enumerate(zip(texts, contexts, strict=True)):
+            whole, first = (text, 0) if context is None else context
+            if not may_hold_formulas(whole, self.dollars):
+                continue
+            scanned = scan(whole, self.dollars)
+            last = first + len(text)
+            for start, stop, kind in scanned.formulas:
+                if kind != "other" and first <= start and stop <= last:
+                    formulas.append((page, Formula(start - first, stop - first, kind)))
+            left += [
+                Diagnostic(page, a - first, b - first, "latex-as-text", f"looks like LaTeX: {whole[a:b][:60]}")
+                for a, b in scanned.left
+                if first <= a and b <= last
+            ]
+        return formulas, left
+
     def font_uses(self, text: str) -> list[tuple[Font | None, str]]:
         """Which font sets which characters of a text, each character once, white space left out.
 
@@ -399,15 +432,6 @@ def _line_height(font: Font) -> int:
 def _line_style(size: float) -> PageStyle:
     """Return the style of a page of one line that is never broken."""
     return PageStyle(math.ceil(8 * size), False, 2**20, 0, False, 2**40, (0, 0, 0), (255, 255, 255), "left")
-
-
-def _formulas(texts: Sequence[str], contexts: Sequence[Context | None]) -> Iterator[tuple[int, Formula]]:
-    """The formulas of texts, each with the number of its text."""
-    for page, (text, context) in enumerate(zip(texts, contexts, strict=True)):
-        whole, first = (text, 0) if context is None else context
-        for start, stop, kind in find_formulas(whole):
-            if kind != "other" and first <= start and stop <= first + len(text):
-                yield page, Formula(start - first, stop - first, kind)
 
 
 def _whole(source: str) -> Formula:

@@ -90,7 +90,7 @@ def test_what_is_passed_over_has_no_formula(text):
 
 
 def test_prices_are_passed_over():
-    assert not maths._may_hold_formulas("It costs $5 for the cat and $10 in all, or $3 less.", "auto")
+    assert not maths.may_hold_formulas("It costs $5 for the cat and $10 in all, or $3 less.", "auto")
 
 
 @pytest.mark.parametrize(
