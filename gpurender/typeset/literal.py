@@ -35,11 +35,17 @@ _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 
 def find_literals(text: str) -> list[tuple[int, int]]:
     """Return the character ranges of a text that are code, in order; they do not overlap."""
+    if not any(mark in text for mark in _MARKS) and not _may_be_indented(text):
+        return []
     return list(_Literals(text).ranges())
 
 
+def _may_be_indented(text: str) -> bool:
+    return "\n    " in text or "\t" in text or text.startswith("    ")
+
+
 def _indented_blocks(text: str) -> Iterator[tuple[int, int]]:
-    if not ("\n    " in text or "\t" in text or text.startswith("    ")):
+    if not _may_be_indented(text):
         return
     at, start, stop = 0, -1, 0
     may_begin, in_list = True, False
@@ -74,7 +80,7 @@ class _Literals:
     def ranges(self) -> Iterator[tuple[int, int]]:
         text, at = self.text, 0
         blocks = list(_indented_blocks(text))[::-1]
-        found = _OPENING.search(text) if any(mark in text for mark in _MARKS) else None
+        found = _OPENING.search(text)
         while found or blocks:
             if found and found.start() < at:
                 found = _OPENING.search(text, at)

@@ -30,8 +30,8 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from functools import cached_property, lru_cache
+from typing import Any, Literal, NamedTuple, get_args
 
 from gpurender.typeset.literal import find_literals
 
@@ -102,7 +102,7 @@ _ALONE = _BINARY | frozenset(
 
 # One step of the reader: an escaped character, a command, a delimiter, a brace, a blank line.
 _TOKEN = re.compile(
-    r"\\(?:begin|end)[ ]?\{(?P<environment>[A-Za-z]+)\*?\}|\\(?P<command>[A-Za-z]+)\*?|\\.|\$\$?|[{}]|\n[ \t]*\n",
+    r"\\(?:begin|end)[ ]?\{(?P<environment>[A-Za-z]+)\*?\}|\\(?P<command>[A-Za-z]+)\*?|\\.|\$\$?|[{}]|\n[ \t]*(?=\n)",
     re.DOTALL,
 )
 _BARRIER = "\0"  # in place of code
@@ -139,12 +139,20 @@ _LOOK_LEFT = 60  # characters
 _DEEPEST = 16  # brackets in each other in a run: what is never closed is looked at so often
 
 
-class _Token(NamedTuple):
-    text: str
-    start: int
-    stop: int
-    command: str | None
-    environment: str | None
+class _Mark:
+    """A step that is no match of `_TOKEN`, and looks like one."""
+
+    def __init__(self, text: str, start: int, stop: int) -> None:
+        self._text, self._start, self._stop = text, start, stop
+
+    def __getitem__(self, group: int | str) -> Any:
+        return self._text if group == 0 else None
+
+    def start(self) -> int:
+        return self._start
+
+    def end(self) -> int:
+        return self._stop
 
 
 def find_formulas(text: str, dollars: Dollars = "auto") -> list[Formula]:
@@ -184,28 +192,28 @@ class _Scanner:
     def __init__(self, text: str, dollars: Dollars, literals: tuple[tuple[int, int], ...]) -> None:
         self.text = text
         self.dollars = dollars
-        self.tokens = list(_tokens(text, literals))
-        self.starts = [token.start for token in self.tokens]
-        self.barriers = [i for i, token in enumerate(self.tokens) if token.text == _BARRIER]
-        self.partner = self._match_braces()
-        self.ends = self._match_environments()
-        self.is_even = self._count_dollars()
+        self.tokens = _tokens(text, literals)
+        self.starts = [token.start() for token in self.tokens]
+        self.barriers = [i for i, token in enumerate(self.tokens) if token[0] == _BARRIER] if literals else []
+        self.partner = self._match_braces() if "{" in text else {}
+        self.ends = self._match_environments() if "\\begin" in text else {}
         self.commands: list[tuple[int, int]] = []
         self.rejected: list[tuple[int, int]] = []
         # Where the next of each closing delimiter stands, for \( and \[.
         self.closers = {
-            closer: [i for i, token in enumerate(self.tokens) if token.text == closer] for closer in ("\\)", "\\]")
+            closer: [i for i, token in enumerate(self.tokens) if token[0] == closer] if closer in text else []
+            for closer in ("\\)", "\\]")
         }
 
     def _match_braces(self) -> dict[int, int]:
         """Token of each `{` to the token of its `}`; a blank line closes nothing and opens nothing."""
         open_, partner = [], {}
         for i, token in enumerate(self.tokens):
-            if token.text == "{":
+            if token[0] == "{":
                 open_.append(i)
-            elif token.text == "}" and open_:
+            elif token[0] == "}" and open_:
                 partner[open_.pop()] = i
-            elif token.text[0] == "\n" or token.text == _BARRIER:
+            elif token[0][0] == "\n" or token[0] == _BARRIER:
                 open_.clear()
         return partner
 
@@ -214,25 +222,26 @@ class _Scanner:
         open_: dict[str, list[int]] = {}
         ends = {}
         for i, token in enumerate(self.tokens):
-            if token.text == _BARRIER:
+            if token[0] == _BARRIER:
                 open_.clear()
-            elif token.environment in ENVIRONMENTS or token.environment in WRAPPERS:
-                stack = open_.setdefault(token.environment, [])
-                if token.text.startswith("\\begin"):
+            elif token["environment"] in ENVIRONMENTS or token["environment"] in WRAPPERS:
+                stack = open_.setdefault(token["environment"], [])
+                if token[0].startswith("\\begin"):
                     stack.append(i)
                 elif stack:
                     ends[stack.pop()] = i
         return ends
 
-    def _count_dollars(self) -> list[bool]:
+    @cached_property
+    def is_even(self) -> list[bool]:
         """Whether the paragraph of each token has an even number of single dollars."""
         is_even: list[bool] = []
         count = first = 0
         for i, token in enumerate(self.tokens):
-            if token.text[0] == "\n":
+            if token[0][0] == "\n":
                 is_even += [count % 2 == 0] * (i + 1 - first)
                 count, first = 0, i + 1
-            count += token.text == "$"
+            count += token[0] == "$"
         return is_even + [count % 2 == 0] * (len(self.tokens) - first)
 
     def formulas(self) -> Iterator[Formula]:
@@ -244,10 +253,10 @@ class _Scanner:
                 continue
             if found.kind == "command" and (found.start == path or self._is_path(found.start)):
                 # In a path, such as C:\new\times, what follows a command that is no maths is none.
-                found = Formula(self.tokens[i].start, self._arguments(i), "other")
+                found = Formula(self.tokens[i].start(), self._arguments(i), "other")
             if found.kind == "other":
                 # One letter is an escape, of a string or a regular expression.
-                is_word = len(self.tokens[i].command or "") > 1
+                is_word = len(self.tokens[i]["command"] or "") > 1
                 if is_word and found.start != path and not self._is_path(found.start):
                     self.commands.append((found.start, found.stop))
                 path = found.stop
@@ -259,6 +268,8 @@ class _Scanner:
 
     def left(self, formulas: tuple[Formula, ...]) -> Iterator[tuple[int, int]]:
         """What looks like LaTeX and is no formula; call it when the formulas are known."""
+        if not (self.commands or self.rejected):
+            return
         maths = [(f.start, f.stop) for f in formulas if f.kind != "other"]
         starts = [start for start, _ in maths]
         at = 0
@@ -275,25 +286,25 @@ class _Scanner:
 
     def _formula(self, i: int, at: int) -> Formula | None:
         token = self.tokens[i]
-        if token.text in ("$", "$$"):
+        if token[0] in ("$", "$$"):
             return None if self.dollars == "off" else self._dollars(i)
-        if token.text in ("\\(", "\\["):
-            closer = self.closers["\\)" if token.text == "\\(" else "\\]"]
+        if token[0] in ("\\(", "\\["):
+            closer = self.closers["\\)" if token[0] == "\\(" else "\\]"]
             k = bisect_left(closer, i)
             if k < len(closer) and not self._is_barred(i, closer[k]):
                 end = self.tokens[closer[k]]
-                body = self.text[token.stop : end.start]
+                body = self.text[token.end() : end.start()]
                 if body.strip() and (_COMMAND.search(body) or not (_REGEX.search(body) or _ESCAPED.fullmatch(body))):
-                    return Formula(token.start, end.stop, "inline" if token.text == "\\(" else "display")
+                    return Formula(token.start(), end.end(), "inline" if token[0] == "\\(" else "display")
         elif i in self.ends:
-            if token.environment in ENVIRONMENTS or self._holds_table(i, self.ends[i]):
-                return Formula(token.start, self.tokens[self.ends[i]].stop, "environment")
-        elif token.command in ("resizebox", "scalebox"):
+            if token["environment"] in ENVIRONMENTS or self._holds_table(i, self.ends[i]):
+                return Formula(token.start(), self.tokens[self.ends[i]].end(), "environment")
+        elif token["command"] in ("resizebox", "scalebox"):
             stop = self._arguments(i)
             if self._holds_table(i, bisect_left(self.starts, stop)):
-                return Formula(token.start, stop, "environment")
-            return Formula(token.start, stop, "other")
-        elif token.command:
+                return Formula(token.start(), stop, "environment")
+            return Formula(token.start(), stop, "other")
+        elif token["command"]:
             return self._bare(i, at)
         return None
 
@@ -301,69 +312,72 @@ class _Scanner:
         return bisect_left(self.barriers, i) != bisect_left(self.barriers, k)
 
     def _holds_table(self, i: int, k: int) -> bool:
-        return any(token.environment in TABLES for token in self.tokens[i + 1 : k])
+        return any(token["environment"] in TABLES for token in self.tokens[i + 1 : k])
 
     def _dollars(self, i: int) -> Formula | None:
         token = self.tokens[i]
         k = i + 1
         while k < len(self.tokens):
             other = self.tokens[k]
-            if other.text == "{":
+            if other[0] == "{":
                 # What stands in braces belongs to the formula around it.
                 if k not in self.partner:
                     return None
                 k = self.partner[k]
-            elif other.text in ("}", _BARRIER):
+            elif other[0] in ("}", _BARRIER):
                 return None
-            elif other.text[0] == "\n":
+            elif other[0][0] == "\n":
                 after = self._after_space(k)
-                begins = not self.text[token.stop : other.start].strip()
-                ends = after < len(self.tokens) and self.tokens[after].text == "$$" and self._is_blank(k, after)
-                if token.text == "$" or not (begins or ends):
+                begins = not self.text[token.end() : other.start()].strip()
+                ends = after < len(self.tokens) and self.tokens[after][0] == "$$" and self._is_blank(k, after)
+                if token[0] == "$" or not (begins or ends):
                     return None
                 k = after
                 continue
-            elif other.text[0] == "$":
+            elif other[0][0] == "$":
                 break
             k += 1
         else:
             return None
-        stop = other.start + len(token.text)
-        body = self.text[token.stop : other.start]
-        if token.text == "$$":
-            if other.text != "$$" or not body.strip():
+        stop = other.start() + len(token[0])
+        body = self.text[token.end() : other.start()]
+        if token[0] == "$$":
+            if other[0] != "$$" or not body.strip():
                 return None
             if not _COMMAND.search(body) and not _SCRIPT.search(body):
                 follows, meets = body[0].isalnum(), self.text[stop : stop + 1].isalnum()
                 if _PROSE.search(body) or _CODE.search(body) or body[0] == ";" or (follows and meets):
                     return None
-            return Formula(token.start, stop, "display")
+            return Formula(token.start(), stop, "display")
         if not body.strip():
             return None
         if not (self._is_strict(body, stop) if self.dollars == "strict" else self._is_maths(i, body, stop)):
             if _COMMAND.search(body) or _SCRIPT.search(body):
-                self.rejected.append((token.start, stop))
+                self.rejected.append((token.start(), stop))
             return None
-        if other.text == "$$":
+        if other[0] == "$$":
             # `$x$$y$`: its second half opens the next one.
-            self.tokens[k] = other._replace(text="$", start=stop)
+            self.tokens[k] = _Mark("$", stop, stop + 1)
             self.starts[k] = stop
-        return Formula(token.start, stop, "inline")
+        return Formula(token.start(), stop, "inline")
 
     def _is_strict(self, body: str, stop: int) -> bool:
         return not (body[0].isspace() or body[-1].isspace() or self.text[stop : stop + 1].isdigit())
 
     def _is_maths(self, i: int, body: str, stop: int) -> bool:
         """Whether what stands between two single dollars is a formula, by the signs that are listed above."""
-        before = self.text[self.tokens[i].start - 1 : self.tokens[i].start]
-        after = self.text[stop : stop + 1]
-        follows_word = before.isascii() and (before.isalnum() or before in ("_", ")", "]"))
-        meets_word = after.isascii() and (after.isalnum() or after in ("_", "{"))
+        has_command = _COMMAND.search(body)
+        if has_command and not _LOWER_PROSE.search(body):
+            return True
         bare = body
         while "{" in bare and (less := _BRACES.sub(" ", bare)) != bare:
             bare = less
-        if _COMMAND.search(body):
+        if has_command:
             return not (_LOWER_PROSE.search(bare) and (_ENGLISH.search(bare) or body[-1].isspace()))
+        start = self.tokens[i].start()
+        before, after = self.text[start - 1 : start], self.text[stop : stop + 1]
+        follows_word = before.isascii() and (before.isalnum() or before in ("_", ")", "]"))
+        meets_word = after.isascii() and (after.isalnum() or after in ("_", "{"))
         opens, closes = body[0].isspace(), body[-1].isspace()
         if after.isdigit() or after in ("_", "{") or (follows_word and meets_word):
             return False
@@ -397,11 +411,11 @@ class _Scanner:
         return not (body.islower() and body.isalpha() and body.isascii() and len(body) > 4 and len(set(body)) > 1)
 
     def _is_blank(self, k: int, after: int) -> bool:
-        return not self.text[self.tokens[k].start : self.tokens[after].start].strip()
+        return not self.text[self.tokens[k].start() : self.tokens[after].start()].strip()
 
     def _after_space(self, k: int) -> int:
         """The first token from k on that stands behind the white space k begins with."""
-        at = self.tokens[k].start
+        at = self.tokens[k].start()
         while self.text[at : at + 1].isspace():
             at += 1
         return bisect_left(self.starts, at, lo=k + 1)
@@ -411,29 +425,29 @@ class _Scanner:
         token = self.tokens[i]
         stop = self._element(i)
         if stop is not None:
-            stop = self._run_end(stop, token.command == "left")
+            stop = self._run_end(stop, token["command"] == "left")
         if stop is None:
-            return Formula(token.start, self._arguments(i), "other")
-        start = token.start
+            return Formula(token.start(), self._arguments(i), "other")
+        start = token.start()
         left = _LEFT.search(self.text, max(at, start - _LOOK_LEFT), start)
-        if left and (token.command in _BINARY or left[0][-1] != " " or left[0].rstrip()[-1] in "-+=<>*/"):
+        if left and (token["command"] in _BINARY or left[0][-1] != " " or left[0].rstrip()[-1] in "-+=<>*/"):
             start = left.start()
         return Formula(start, stop, "command")
 
     def _element(self, i: int) -> int | None:
         """The end of a command that is maths, and its arguments; None if it is none."""
         token = self.tokens[i]
-        name = token.command
+        name = token["command"]
         if name in ("left", "right"):
-            at = token.stop
+            at = token.end()
             if at < len(self.text) and self.text[at] == "\\":
-                return self.tokens[i + 1].stop
+                return self.tokens[i + 1].end()
             return at + 1 if at < len(self.text) else None
         if name in _ALONE:
             return self._arguments(i)
         if name not in _WITH_ARGUMENTS:
             return None
-        at, count = token.stop, 0
+        at, count = token.end(), 0
         while count < (2 if name in _TWO else 1):
             stop = self._argument(at, count == 0)
             if stop is None:
@@ -451,10 +465,10 @@ class _Scanner:
         at += not is_near
         if text.startswith("{", at):
             brace = bisect_left(self.starts, at)
-            return self.tokens[self.partner[brace]].stop if brace in self.partner else None
+            return self.tokens[self.partner[brace]].end() if brace in self.partner else None
         if text.startswith("\\", at):
             k = bisect_left(self.starts, at)
-            return self.tokens[k].stop if k < len(self.tokens) and self.tokens[k].command in _ALONE else None
+            return self.tokens[k].end() if k < len(self.tokens) and self.tokens[k]["command"] in _ALONE else None
         single = text[at : at + 1]
         if single.isdigit() or (single.isalpha() and not (not is_near and text[at + 1 : at + 2].isalpha())):
             return at + 1
@@ -473,15 +487,15 @@ class _Scanner:
             char = text[at]
             if char == "\\":
                 k = bisect_left(self.starts, at)
-                if k in self.ends and self.tokens[k].environment not in TABLES:
-                    end: int | None = self.tokens[self.ends[k]].stop
-                elif self.tokens[k].text in ("\\,", "\\;", "\\:", "\\!", "\\{", "\\}", "\\|", "\\%"):
+                if k in self.ends and self.tokens[k]["environment"] not in TABLES:
+                    end: int | None = self.tokens[self.ends[k]].end()
+                elif self.tokens[k][0] in ("\\,", "\\;", "\\:", "\\!", "\\{", "\\}", "\\|", "\\%"):
                     end = at + 2
                 else:
-                    end = self._element(k) if self.tokens[k].command else None
-                if end is None or (self.tokens[k].command == "right" and not depth):
+                    end = self._element(k) if self.tokens[k]["command"] else None
+                if end is None or (self.tokens[k]["command"] == "right" and not depth):
                     break
-                depth += {"left": 1, "right": -1}.get(self.tokens[k].command or "", 0)
+                depth += {"left": 1, "right": -1}.get(self.tokens[k]["command"] or "", 0)
                 at = end
             elif char.isascii() and char.isalpha():
                 is_word = text[at + 1 : at + 2].isalpha()
@@ -511,7 +525,7 @@ class _Scanner:
                 brace = bisect_left(self.starts, at)
                 if brace not in self.partner:
                     break
-                at = self.tokens[self.partner[brace]].stop
+                at = self.tokens[self.partner[brace]].end()
             elif char in "+-=<>*/|,:" or unicodedata.category(char) == "Sm":
                 at += 1
                 continue
@@ -538,7 +552,7 @@ class _Scanner:
 
     def _arguments(self, i: int) -> int:
         """The end of a command and what belongs to it: [..] and {..} groups, and scripts set with _ or ^."""
-        at = self.tokens[i].stop
+        at = self.tokens[i].end()
         text = self.text
         while at < len(text):
             script = text[at] in "_^"
@@ -547,7 +561,7 @@ class _Scanner:
                 brace = bisect_left(self.starts, next_)
                 if brace not in self.partner:
                     break
-                at = self.tokens[self.partner[brace]].stop
+                at = self.tokens[self.partner[brace]].end()
             elif text.startswith("[", next_) and not script:
                 close = text.find("]", next_, next_ + 100)
                 if close < 0 or not text.startswith(("{", "["), close + 1):
@@ -560,16 +574,13 @@ class _Scanner:
         return at
 
 
-def _tokens(text: str, literals: tuple[tuple[int, int], ...]) -> Iterator[_Token]:
-    """The steps through a text, with a barrier in place of each piece of code."""
+def _tokens(text: str, literals: tuple[tuple[int, int], ...]) -> list[re.Match[str] | _Mark]:
+    """Return the steps through a text, with a barrier in place of each piece of code."""
+    tokens: list[re.Match[str] | _Mark] = []
     at = 0
     for start, stop in (*literals, (len(text), len(text))):
-        while match := _TOKEN.search(text, at, start):
-            at = match.end()
-            if match[0][0] == "\n":
-                # The second line end may begin the next blank line.
-                at -= 1
-            yield _Token(match[0], match.start(), match.end(), match["command"], match["environment"])
+        tokens += _TOKEN.finditer(text, at, start)
         if start < stop:
-            yield _Token(_BARRIER, start, stop, None, None)
+            tokens.append(_Mark(_BARRIER, start, stop))
         at = max(at, stop)
+    return tokens
