@@ -199,8 +199,8 @@ class Typesetter:
 
         Returns:
             A Layout of N pages. Its diagnostics name what could not be set as asked: `"missing"` glyphs, LaTeX set as
-            its source (`"formula"`) or as a `"picture"`, text that looks like LaTeX (`"latex-as-text"`), pages without
-            ink (`"blank"`) or over `max_pixels` (`"oversize"`).
+            its source (`"formula"`), with an error (`"partial"`) or as a `"picture"`, text that looks like LaTeX
+            (`"latex-as-text"`), pages without ink (`"blank"`) or over `max_pixels` (`"oversize"`).
 
         Raises:
             TypeError: An item is not a string.
@@ -301,6 +301,8 @@ class Typesetter:
                 continue
             is_display = kind not in ("inline", "command")
             found.append(Inset(page, origin + start, origin + stop, box, is_display))
+            if box.note:
+                notices.append(Diagnostic(page, start, stop, "partial", box.note))
             if box.pictures:
                 message = "set as a picture: it draws beyond glyphs and rules"
                 notices.append(Diagnostic(page, start, stop, "picture", message))

@@ -698,3 +698,32 @@ def test_an_unknown_color_is_named(tmp_path):
     source = color_prompts(tmp_path / "in.jsonl", ["a"])
     with pytest.raises(ValueError, match="color must be one of auto, rgb, gray, not 'red'"):
         write_dataset([source], tmp_path / "out", lomo=LoMo(), color="red")
+
+
+def test_latex_that_stays_text_is_counted_and_shown(tmp_path):
+    texts = [
+        "Plain.",
+        "See \\section{One} and $x$.",
+        "In `\\section{Two}` and C:\\new\\temp none.",
+        "\\foo and \\bars.",
+    ]
+    source = color_prompts(tmp_path / "in.jsonl", texts)
+    report = write_dataset([source], tmp_path / "out", lomo=LoMo(ratio=1, typesetter=Typesetter(latex="ziamath")))
+    found = report.as_dict()
+    assert found["latex_left_as_text"] == 3
+    assert [place["text"] for place in found["latex_left_as_text_first"]] == ["\\section{One}", "\\foo", "\\bars"]
+    assert found["latex_left_as_text_first"][0]["at"] == f"{source}:2, characters 4-17"
+    records = [json.loads(line) for line in (tmp_path / "out" / "data.jsonl").read_bytes().splitlines()]
+    assert [r["gpurender"]["spans"][0]["latex_left_as_text"] for r in records] == [0, 1, 0, 2]
+
+
+@pytest.mark.parametrize(("dollars", "count"), [("auto", 1), ("strict", 0), ("off", 0)])
+def test_dollars_are_read_as_the_typesetter_says(dollars, count):
+    lomo = LoMo(ratio=1, typesetter=Typesetter(latex="ziamath", dollars=dollars))
+    done = lomo([{"messages": [{"role": "user", "content": "If $ x=3 $ then so."}]}])
+    assert done.layout.count_formulas(0) == count
+
+
+def test_an_unknown_rule_for_dollars_is_named():
+    with pytest.raises(ValueError, match="dollars must be one of auto, strict, off, not 'all'"):
+        Typesetter(dollars="all")
