@@ -14,7 +14,7 @@ from numba import njit, types
 
 from gpurender.typeset.native import external, function
 
-__all__ = ["grapheme_breaks", "line_breaks", "sentence_breaks"]
+__all__ = ["LIBRARY", "VERSION", "grapheme_breaks", "line_breaks", "sentence_breaks"]
 
 _CHARACTER, _LINE, _SENTENCE = 0, 2, 3  # UBreakIteratorType
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -30,15 +30,15 @@ def _load() -> tuple[ctypes.CDLL, str]:
     raise ImportError("icu4py is linked with no ICU whose functions can be found; pip install --force-reinstall icu4py")
 
 
-_LIBRARY, _VERSION = _load()
+LIBRARY, VERSION = _load()
 _POINTER = ctypes.c_void_p
 _open = function(
-    _LIBRARY, "ubrk_open" + _VERSION, _POINTER, ctypes.c_int, ctypes.c_char_p, _POINTER, ctypes.c_int32, _POINTER
+    LIBRARY, "ubrk_open" + VERSION, _POINTER, ctypes.c_int, ctypes.c_char_p, _POINTER, ctypes.c_int32, _POINTER
 )
 _set_text = external(
-    _LIBRARY, "ubrk_setText", types.void, types.intp, types.intp, types.int32, types.intp, suffix=_VERSION
+    LIBRARY, "ubrk_setText", types.void, types.intp, types.intp, types.int32, types.intp, suffix=VERSION
 )
-_next = external(_LIBRARY, "ubrk_next", types.int32, types.intp, suffix=_VERSION)
+_next = external(LIBRARY, "ubrk_next", types.int32, types.intp, suffix=VERSION)
 _iterators: dict[int, int] = {}
 
 

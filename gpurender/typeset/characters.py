@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -10,16 +11,20 @@ import regex
 __all__ = [
     "CODES",
     "IGNORABLE",
+    "JOINS",
     "MARK",
     "PRIVATE",
     "SPACING",
+    "TRANSPARENT",
     "UNDRAWABLE",
     "character_kinds",
     "find_emoji",
+    "joining_types",
     "letters_and_digits",
     "may_be_emoji",
     "may_join",
     "plain_scripts",
+    "shaped_by_word",
 ]
 
 CODES = 0x110000
@@ -31,6 +36,8 @@ _BLOCKS = (range(0xD800), range(0xE000, 0x40000), range(0xE0000, 0xE1000))
 # SPACING: white space, which has no ink. PRIVATE: means what the asked-for font says.
 # UNDRAWABLE: a control, noncharacter or surrogate, which no font may draw.
 MARK, IGNORABLE, SPACING, PRIVATE, UNDRAWABLE = 1, 2, 3, 4, 5
+# Joining types of characters: one that joins to a letter beside it, or one that letters join across.
+JOINS, TRANSPARENT = 1, 2
 
 
 @cache
@@ -88,7 +95,7 @@ def plain_scripts() -> np.ndarray:
     left_out = (
         r"\p{Cc}\p{Cf}\p{bc=R}\p{bc=AL}\p{bc=AN}\p{bc=BN}\p{bc=B}\p{bc=S}\p{Emoji_Presentation}\p{Emoji_Modifier}"
         r"\p{lb=NS}\p{lb=CJ}\p{lb=ID}\p{lb=EB}\p{lb=EM}\p{lb=RI}\p{lb=ZW}\p{lb=WJ}\p{lb=CB}\p{lb=SA}\p{lb=HL}\p{lb=GL}"
-        r"\p{lb=ZWJ}\p{lb=JL}\p{lb=JV}\p{lb=JT}\p{lb=H2}\p{lb=H3}\p{lb=XX}\p{lb=SG}\p{Variation_Selector}\p{Cn}"
+        r"\p{lb=ZWJ}\p{lb=JL}\p{lb=JV}\p{lb=JT}\p{lb=H2}\p{lb=H3}\p{lb=XX}\p{lb=SG}\p{Variation_Selector}\p{Cn}\u20E3"
     )
     found = _table(
         {
@@ -112,6 +119,24 @@ def letters_and_digits() -> np.ndarray:
 
 
 @cache
+def joining_types() -> np.ndarray:
+    """Return the joining types of characters, [0x110000] uint8: `JOINS`, `TRANSPARENT`, else 0."""
+    return _table({r"\p{jt=D}\p{jt=R}\p{jt=L}\p{jt=C}": JOINS, r"\p{jt=T}": TRANSPARENT})
+
+
+@cache
+def shaped_by_word() -> np.ndarray:
+    """Return a table, [0x110000] bool: the characters of scripts whose letters look as their neighbours ask for.
+
+    A word of these is set in one font where one has all of it. Of the others, letters of two fonts may stand side by
+    side.
+    """
+    alone = ("Latin", "Greek", "Cyrillic", "Han", "Hiragana", "Katakana", "Hangul", "Bopomofo")
+    left_out = "".join(rf"\p{{Script={name}}}" for name in (*alone, "Common", "Inherited", "Unknown"))
+    return _table({left_out: 0, r"\p{L}\p{M}": 1}).astype(bool)
+
+
+@cache
 def may_join() -> np.ndarray:
     """[0x110000] bool: the characters one of which every grapheme cluster (UAX #29) holds that is not a base and marks.
 
@@ -125,7 +150,7 @@ def may_join() -> np.ndarray:
 @cache
 def may_be_emoji() -> np.ndarray:
     """[0x110000] bool: the characters one of which every emoji holds."""
-    return _table({r"\p{Emoji_Presentation}\p{Emoji_Modifier}\uFE0F\p{RI}": 1}).astype(bool)
+    return _table({r"\p{Emoji_Presentation}\p{Emoji_Modifier}\uFE0F\u200D\u20E3\p{RI}": 1}).astype(bool)
 
 
 # Emoji as UTS #51 has them: presented as pictures by themselves or by U+FE0F, with modifiers, keycaps, flags, tags and
@@ -135,9 +160,25 @@ _ELEMENT = (
     r"|(?:\p{Emoji_Presentation}(?!\uFE0E)\uFE0F?|(?![0-9#*])\p{Emoji}(?:\uFE0F|(?=\p{Emoji_Modifier})))"
     r"\p{Emoji_Modifier}?(?:[\U000E0020-\U000E007E]+\U000E007F)?)"
 )
-_EMOJI = regex.compile(rf"{_ELEMENT}(?:\u200D(?:{_ELEMENT}|\p{{Emoji}}))*")
+# An element that may lack its U+FE0F.
+_UNQUALIFIED = rf"(?:{_ELEMENT}|(?![0-9#*])\p{{Emoji}}(?!\uFE0E))"
+_EMOJI = regex.compile(rf"{_ELEMENT}(?:\u200D{_UNQUALIFIED})*")
+_SEQUENCE = regex.compile(rf"{_UNQUALIFIED}(?:\u200D{_UNQUALIFIED})+|[0-9#*]\u20E3|{_ELEMENT}")
 
 
-def find_emoji(text: str) -> list[tuple[int, int]]:
-    """The character ranges of the emoji that are to be shown as pictures (UTS #51), each one sequence."""
-    return [match.span() for match in _EMOJI.finditer(text)]
+def find_emoji(text: str, is_one: Callable[[int, int], bool]) -> list[tuple[int, int]]:
+    """Return the character ranges of the emoji that are to be shown as pictures (UTS #51), each one sequence.
+
+    Args:
+        text: Any.
+        is_one: Whether there is one picture for a range; asked of keycaps and joined sequences whose first element
+            lacks the U+FE0F that makes it a picture.
+    """
+    found = []
+    for match in _SEQUENCE.finditer(text):
+        start, stop = match.span()
+        if _EMOJI.fullmatch(text, start, stop) or is_one(start, stop):
+            found.append((start, stop))
+        else:
+            found += [part.span() for part in _EMOJI.finditer(text, start, stop)]
+    return found

@@ -1,7 +1,7 @@
 """The font stack: which font sets which character; the asked-for font first, then what else the machine has.
 
-The choice depends on the character, the text's language and the fonts installed alone, never on what was set before, so
-a text looks the same in every batch and process.
+The choice depends on the character, the word or sequence that it is in, the text's language and the fonts installed
+alone, never on what was set before, so a text looks the same in every batch and process.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import unicodedata
 import warnings
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from pathlib import Path
 
 import numpy as np
 import regex
 from numba import njit
 
 from gpurender.typeset.characters import CODES, IGNORABLE, MARK, PRIVATE, SPACING, UNDRAWABLE, character_kinds
-from gpurender.typeset.fonts import REGULAR, Font, FontFace, FontWarning, find_font, list_fonts
-from gpurender.typeset.harfbuzz import coverage
+from gpurender.typeset.fonts import REGULAR, Font, FontFace, FontWarning, find_font, list_fonts, load
+from gpurender.typeset.harfbuzz import LEFT_TO_RIGHT, coverage, new_buffer, shape_run, variants
 
 __all__ = ["NONE", "REGIONS", "FontStack", "install_command"]
 
@@ -39,14 +38,27 @@ _CJK = (
 def _coverage(file: str, face_index: int) -> np.ndarray | None:
     """A face's code points, [K] uint32, rising; None, with a warning, for a file that cannot be read."""
     try:
-        found = coverage(Path(file).read_bytes(), face_index)
+        found = coverage(load(file), face_index)
     except OSError as error:
         warnings.warn(f"font file {file!r} cannot be read ({error.strerror}); passed over", FontWarning, stacklevel=2)
+        return None
+    except ValueError as error:
+        warnings.warn(f"{error}; passed over", FontWarning, stacklevel=2)
         return None
     if not len(found):
         warnings.warn(f"font file {file!r} holds no characters or is broken; passed over", FontWarning, stacklevel=2)
         return None
     return found
+
+
+@lru_cache(maxsize=4096)
+def _variants(file: str, face_index: int) -> dict[int, np.ndarray]:
+    """Return a face's variation sequences: the code points, [K] uint32, rising, by the selectors."""
+    try:
+        return variants(load(file), face_index)
+    except (OSError, ValueError):
+        # Its coverage was read before: it has gone since.
+        return {}
 
 
 # Families that draw a box for every character, or that hold other shapes than their code points say (Computer Modern
@@ -59,27 +71,52 @@ _UNFIT = regex.compile(
 
 
 @cache
-def _installed() -> tuple[FontFace, ...]:
-    """One upright face of usual weight for each family installed."""
-    found: dict[str, FontFace] = {}
+def _installed(style: str) -> tuple[FontFace, ...]:
+    """Return the faces for a style of each family installed, the nearest first, the upright one last."""
+    styles = _styles(style)
+    found: dict[str, dict[int, FontFace]] = {}
     for face in list_fonts():
-        if face.style.lower() in REGULAR and not _UNFIT.fullmatch(face.family):
-            found.setdefault(face.family, face)
-    return tuple(found.values())
+        if not _UNFIT.fullmatch(face.family):
+            place = next((i for i, names in enumerate(styles) if face.style.lower() in names), None)
+            if place is not None:
+                found.setdefault(face.family, {}).setdefault(place, face)
+    # Families without an upright face of usual weight are for display.
+    usual = len(styles) - 1
+    return tuple(face for faces in found.values() if usual in faces for _, face in sorted(faces.items()))
+
+
+def _styles(style: str) -> list[frozenset[str]]:
+    """Return the styles that go with one, each by its names, the nearest first."""
+    style = style.lower()
+    if style in REGULAR:
+        return [REGULAR]
+    is_bold = regex.search("bold|black|heavy", style) is not None
+    is_slanted = regex.search("italic|oblique", style) is not None
+    styles = [frozenset({style})]
+    if is_bold and is_slanted:
+        styles.append(frozenset({"bold italic", "bold oblique"}))
+    if is_bold:
+        styles.append(frozenset({"bold"}))
+    if is_slanted:
+        styles.append(frozenset({"italic", "oblique"}))
+    return [*styles, REGULAR]
 
 
 # White space that HarfBuzz does not make up: Ogham's, which some fonts draw as a line, and Braille's.
 _OWN_SPACES = frozenset({0x1680, 0x2800})
+CHOICES = 2**16  # words and variation sequences whose font a stack remembers
 
 
 class FontStack:
     """The fonts of one typesetter, opened when first needed.
 
     Args:
-        face: The font that was asked for; what it has is always set in it.
+        face: The font that was asked for; what it has is set in it, but for words of scripts whose letters look as
+            their neighbours ask for (Arabic, Devanagari), which are set in the first font that has all of the word.
         size: px per em.
         fallback: The faces that come after it, in order; None for every family installed: DejaVu Sans, then those named
-            after the character's script, of the same kind (sans, serif, mono) as the font, Noto before others.
+            after the character's script, of the same kind (sans, serif, mono) as the font, Noto before others; of a
+            family the face of the font's style (bold, italic), then the upright one.
 
     Attributes:
         fonts: The fonts opened so far; a font's number is its place here, and 0 is the one asked for.
@@ -94,11 +131,14 @@ class FontStack:
         self.glyph_counts = np.array([self.fonts[0].shaper.glyph_count], np.int64)
         self._numbers: dict[FontFace, int] = {face: 0}
         self._fallback = fallback
-        self._generic = _generic(face.family)
+        self._generic, self._style = _generic(face.family), face.style
         self._orders: dict[tuple[str, int], tuple[FontFace, ...]] = {}
         self._tables: dict[int, np.ndarray] = {}
         self._union: np.ndarray | None = None  # [0x110000] bool: whether any face claims the code point
         self._emoji: int | None = None
+        self._word_fonts: dict[tuple[int, ...], int] = {}
+        self._variant_fonts: dict[tuple[int, ...], int] = {}
+        self._buffer = new_buffer()
 
     def choose(self, codes: np.ndarray, region: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """The number of the font that sets each of the code points, [K] int16; `NONE` where there is none.
@@ -117,6 +157,64 @@ class FontStack:
                 table[code] = self._search(code, region)
             _look_up(codes, table, found)
         return found
+
+    def choose_for_word(self, codes: np.ndarray) -> int:
+        """Return the number of the first font that has all of a word, [K] uint32; `NONE` if there is none."""
+        kinds = character_kinds()
+        shown = tuple(code for code in np.unique(codes).tolist() if kinds[code] != IGNORABLE)
+        key = int(codes[0]), *shown
+        number = self._word_fonts.get(key)
+        if number is None:
+            if len(self._word_fonts) > CHOICES:
+                self._word_fonts.clear()
+            number = self._word_fonts[key] = self._search_for_word(*key)
+        return number
+
+    def choose_for_variant(self, code: int, selector: int, number: int, region: int) -> int:
+        """Return the number of the font for a variation sequence: `number` or the first that has it, else `NONE`."""
+        key = code, selector, number, region
+        found = self._variant_fonts.get(key)
+        if found is None:
+            if len(self._variant_fonts) > CHOICES:
+                self._variant_fonts.clear()
+            found = self._variant_fonts[key] = self._search_for_variant(*key)
+        return found
+
+    def _search_for_word(self, first: int, *codes: int) -> int:
+        if all(self._draws(0, code) for code in codes):
+            return 0
+        # No script but Han has regions.
+        for face in self._order(first, 0):
+            covered = _coverage(face.file, face.face_index)
+            if covered is not None and all(_holds(covered, code) for code in codes):
+                number = self._open(face)
+                if number != NONE and all(self._draws(number, code) for code in codes):
+                    return number
+        return NONE
+
+    def _search_for_variant(self, code: int, selector: int, number: int, region: int) -> int:
+        for known in dict.fromkeys((number, 0)):
+            if known != NONE and self.fonts[known].shaper.has_variant(code, selector) and self._draws(known, code):
+                return known
+        for face in self._order(code, region):
+            covered = _coverage(face.file, face.face_index)
+            if covered is None or not _holds(covered, code):
+                continue
+            sequences = _variants(face.file, face.face_index).get(selector)
+            if sequences is not None and _holds(sequences, code):
+                other = self._open(face)
+                if other != NONE and self._draws(other, code):
+                    return other
+        return NONE
+
+    def _draws(self, number: int, code: int) -> bool:
+        """Return whether a font that is open is one for a code point."""
+        font = self.fonts[number]
+        if number and font.is_color:
+            return False
+        # Some marks have no ink by design, such as viramas that only join.
+        may_be_empty = character_kinds()[code] in (SPACING, MARK)
+        return font.draws(code) or (may_be_empty and bool(font.shaper.glyph(code)))
 
     @property
     def emoji(self) -> int:
@@ -139,17 +237,21 @@ class FontStack:
         shaper = self.fonts[self.emoji].shaper
         return all(shaper.glyph(code) for code in shown.tolist())
 
+    def has_ligature(self, codes: np.ndarray) -> bool:
+        """Return whether the font that draws emoji as pictures has one glyph for a sequence, [K] uint32."""
+        length = np.zeros(1, np.uint32)
+        pointer = self.fonts[self.emoji].shaper.pointer
+        glyphs, _ = shape_run(self._buffer, pointer, codes.copy(), 0, len(codes), LEFT_TO_RIGHT, 0, length, 0)
+        return len(glyphs) == 1 and bool(glyphs[0, 0])
+
     def _search(self, code: int, region: int) -> int:
         kind = int(character_kinds()[code])
-        first = self.fonts[0]
         if kind == UNDRAWABLE:
             return NONE
         if kind == IGNORABLE or (kind == SPACING and code not in _OWN_SPACES):
             # HarfBuzz makes up what a font lacks of these.
             return 0
-        # Some marks have no ink by design, such as viramas that only join.
-        may_be_empty = kind in (SPACING, MARK)
-        if first.draws(code) or (may_be_empty and first.shaper.glyph(code)):
+        if self._draws(0, code):
             return 0
         if kind == PRIVATE or (self._union is not None and not self._union[code]):
             return NONE
@@ -160,7 +262,7 @@ class FontStack:
             number = self._open(face)
             if number == NONE or self.fonts[number].is_color:
                 continue
-            if may_be_empty or self.fonts[number].draws(code):
+            if self._draws(number, code):
                 return number
             message = f"{face.family} ({face.file}) claims U+{code:04X} and draws nothing; passed over"
             warnings.warn(message, FontWarning, stacklevel=4)
@@ -175,7 +277,7 @@ class FontStack:
         return NONE
 
     def _faces(self) -> Sequence[FontFace]:
-        return _installed() if self._fallback is None else self._fallback
+        return _installed(self._style) if self._fallback is None else self._fallback
 
     def _order(self, code: int, region: int) -> tuple[FontFace, ...]:
         if self._fallback is not None:
@@ -184,7 +286,7 @@ class FontStack:
         word = "CJK" if any(code in block for block in _CJK) else unicodedata.name(chr(code), "").partition(" ")[0]
         order = self._orders.get((word, region))
         if order is None:
-            order = tuple(sorted(_installed(), key=lambda face: self._rank(face, word.lower(), region)))
+            order = tuple(sorted(self._faces(), key=lambda face: self._rank(face, word.lower(), region)))
             self._orders[word, region] = order
         return order
 
@@ -199,8 +301,8 @@ class FontStack:
             # Of a pan-CJK font, the region's forms.
             REGIONS.index(words[-1]) != region if words[-1] in REGIONS else False,
             len(words),
+            # Of a family the faces keep their order.
             face.family,
-            face.file,
         )
 
     def _open(self, face: FontFace) -> int:

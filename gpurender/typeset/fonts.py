@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -22,10 +22,12 @@ from gpurender.typeset.emoji import ColorPainter
 from gpurender.typeset.harfbuzz import HarfBuzzFont
 from gpurender.typeset.layout import FontKey
 
-__all__ = ["REGULAR", "Font", "FontFace", "FontWarning", "Outlines", "find_font", "list_fonts", "open_face"]
+__all__ = ["REGULAR", "Font", "FontFace", "FontWarning", "Outlines", "find_font", "list_fonts", "load", "open_face"]
 
 ALIASES = {"sans": "DejaVu Sans", "serif": "DejaVu Serif", "monospace": "DejaVu Sans Mono"}
 SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
+# Fonts of web pages, which may be named, and are not looked for in folders.
+WEB_SUFFIXES = {".woff", ".woff2"}
 
 
 COLOR = 1 << 14  # FT_FACE_FLAG_COLOR, which freetype-py does not name
@@ -68,12 +70,12 @@ def _folders() -> Iterator[Path]:
         yield from (home / ".fonts", data / "fonts", Path("/usr/local/share/fonts"), Path("/usr/share/fonts"))
 
 
-def _faces(file: Path) -> Iterator[FontFace]:
-    """The faces of a file; none if it cannot be read as a font."""
+def _faces(file: Path, data: bytes | None = None) -> Iterator[FontFace]:
+    """Yield the faces of a file, or of the font that was unpacked from it; none if it cannot be read as a font."""
     index, count = 0, 1
     while index < count:
         try:
-            face = freetype.Face(str(file), index)
+            face = freetype.Face(str(file) if data is None else io.BytesIO(data), index)
         except (freetype.FT_Exception, OSError):
             return
         count = face.num_faces
@@ -120,43 +122,101 @@ def list_fonts() -> tuple[FontFace, ...]:
 
 @cache
 def find_font(name: str) -> FontFace:
-    """The face that a name means.
+    """Return the face that a name means.
 
     Args:
-        name: A file (`"fonts/My.ttf"`), a family (`"DejaVu Sans"`), a family and style (`"DejaVu Sans Bold"`), or
-            `"sans"`, `"serif"` or `"monospace"` (DejaVu, which is always there). Case does not matter.
+        name: A family (`"DejaVu Sans"`), a family and style (`"DejaVu Sans Bold"`), or `"sans"`, `"serif"` or
+            `"monospace"` (DejaVu, which is always there); or a file, TrueType, OpenType, WOFF or WOFF2
+            (`"fonts/My.ttf"`). Of a collection the first face is meant, or the one after a `#`: its number from 0
+            (`"fonts/My.ttc#2"`), or its family, with or without the style (`"fonts/My.ttc#My Sans Bold"`). Case does
+            not matter.
 
     Raises:
-        ValueError: Nothing of that name is found, or the file is not a font; the message names what comes near.
+        ValueError: There is nothing of that name, or the file is not a font, or is WOFF2 and the package brotli is not
+            installed; the message names what comes near.
     """
-    path = Path(name)
-    if path.suffix.lower() in SUFFIXES:
-        if not path.is_file():
-            raise ValueError(f"font file {name!r} does not exist")
-        faces = tuple(_faces(path.resolve()))
-        if not faces:
-            raise ValueError(f"font file {name!r} cannot be read as a scalable font")
-        return faces[0]
-    wanted = ALIASES.get(name.lower(), name).lower()
+    file, _, part = name.rpartition("#")
+    for path, chosen in ((name, ""), (file, part)):
+        if Path(path).suffix.lower() in SUFFIXES | WEB_SUFFIXES:
+            return _in_file(path, chosen)
+    face = _named(ALIASES.get(name.lower(), name), list_fonts())
+    if face:
+        return face
+    raise ValueError(f"no font named {name!r}{_near(name)} (`gpurender fonts` lists what is found)")
+
+
+def _named(name: str, faces: Sequence[FontFace]) -> FontFace | None:
+    """Return the face of a family and style, or of a family: the upright one of usual weight, else its first."""
+    wanted = name.lower()
     best = None
-    for face in list_fonts():
+    for face in faces:
         if wanted == f"{face.family} {face.style}".lower() or (
             wanted == face.family.lower() and face.style.lower() in REGULAR
         ):
             return face
         if best is None and wanted == face.family.lower():
             best = face
-    if best:
-        return best
+    return best
+
+
+def _near(name: str) -> str:
     near = difflib.get_close_matches(name, {face.family for face in list_fonts()}, n=3, cutoff=0.5)
-    hint = f"; near it: {', '.join(near)}" if near else ""
-    raise ValueError(f"no font named {name!r}{hint} (`gpurender fonts` lists what is found)")
+    return f"; near it: {', '.join(near)}" if near else ""
+
+
+def _in_file(name: str, chosen: str) -> FontFace:
+    """Return the face of a file that a number, or a family with or without the style, chooses; its first for none."""
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError(f"font file {name!r} does not exist")
+    path = path.resolve()
+    # FreeType reads what it can in place.
+    data = _read(str(path)) if path.suffix.lower() in WEB_SUFFIXES else None
+    faces = tuple(_faces(path, data))
+    if not faces:
+        raise ValueError(f"font file {name!r} cannot be read as a scalable font")
+    if chosen.isdecimal():
+        face = next((face for face in faces if face.face_index == int(chosen)), None)
+    else:
+        face = _named(chosen, faces) if chosen else faces[0]
+    if face is None:
+        held = ", ".join(f"{face.face_index} ({face.family} {face.style})" for face in faces)
+        raise ValueError(f"font file {name!r} has no face {chosen!r}; it has {held}")
+    return face
+
+
+def load(file: str) -> bytes:
+    """Return a font file's content; of WOFF and WOFF2 files the font that is packed in them.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is a damaged WOFF or WOFF2 file, or WOFF2 and the package brotli is not installed.
+    """
+    data = Path(file).read_bytes()
+    return _unpack(file, data) if data[:4] in (b"wOFF", b"wOF2") else data
+
+
+@lru_cache(maxsize=16)
+def _unpack(file: str, data: bytes) -> bytes:
+    from fontTools.ttLib import TTFont
+
+    if data[:4] == b"wOF2" and not (find_spec("brotli") or find_spec("brotlicffi")):
+        raise ValueError(f"font file {file!r} is WOFF2, which needs the package brotli: pip install brotli")
+    unpacked = io.BytesIO()
+    try:
+        font = TTFont(io.BytesIO(data), recalcBBoxes=False, recalcTimestamp=False)
+        font.flavor = None
+        font.save(unpacked, reorderTables=None)
+    # A damaged file fails in as many ways as it has tables.
+    except Exception as error:
+        raise ValueError(f"font file {file!r} cannot be unpacked: {error}") from error
+    return unpacked.getvalue()
 
 
 @cache
 def _read(file: str) -> bytes:
     # Kept in memory, so that a file which is deleted or overwritten while in use harms nothing.
-    return Path(file).read_bytes()
+    return load(file)
 
 
 def open_face(key: FontKey) -> freetype.Face:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import uharfbuzz
 from numba import carray, njit, types
 
+from gpurender.typeset.language import han_forms
 from gpurender.typeset.native import external, function
 
-__all__ = ["HarfBuzzFont", "coverage", "new_buffer", "nominal_glyph", "script_of", "shape_run"]
+__all__ = ["HarfBuzzFont", "coverage", "new_buffer", "nominal_glyph", "script_of", "shape_run", "variants"]
 
 
 def _load() -> ctypes.CDLL:
@@ -43,11 +46,16 @@ _face_create = function(_LIBRARY, "hb_face_create", _POINTER, _POINTER, ctypes.c
 _face_destroy = function(_LIBRARY, "hb_face_destroy", None, _POINTER)
 _face_glyphs = function(_LIBRARY, "hb_face_get_glyph_count", ctypes.c_uint, _POINTER)
 _face_unicodes = function(_LIBRARY, "hb_face_collect_unicodes", None, _POINTER, _POINTER)
+_face_selectors = function(_LIBRARY, "hb_face_collect_variation_selectors", None, _POINTER, _POINTER)
+_face_variants = function(_LIBRARY, "hb_face_collect_variation_unicodes", None, _POINTER, ctypes.c_uint32, _POINTER)
 _font_create = function(_LIBRARY, "hb_font_create", _POINTER, _POINTER)
 _font_destroy = function(_LIBRARY, "hb_font_destroy", None, _POINTER)
 _font_scale = function(_LIBRARY, "hb_font_set_scale", None, _POINTER, ctypes.c_int, ctypes.c_int)
 _font_extents = function(_LIBRARY, "hb_font_get_h_extents", ctypes.c_int, _POINTER, ctypes.POINTER(ctypes.c_int32 * 12))
 _font_advance = function(_LIBRARY, "hb_font_get_glyph_h_advance", ctypes.c_int32, _POINTER, ctypes.c_uint32)
+_font_variant = function(
+    _LIBRARY, "hb_font_get_variation_glyph", ctypes.c_int, _POINTER, ctypes.c_uint32, ctypes.c_uint32, _POINTER
+)
 _set_create = function(_LIBRARY, "hb_set_create", _POINTER)
 _set_destroy = function(_LIBRARY, "hb_set_destroy", None, _POINTER)
 _set_size = function(_LIBRARY, "hb_set_get_population", ctypes.c_uint, _POINTER)
@@ -70,6 +78,7 @@ _unicode_compose = external(_LIBRARY, "hb_unicode_compose", _i32, _ptr, _u32, _u
 _nominal_glyph = external(_LIBRARY, "hb_font_get_nominal_glyph", _i32, _ptr, _u32, _ptr)
 
 LEFT_TO_RIGHT, RIGHT_TO_LEFT = 4, 5
+_CHINESE = {"SC": "zh-Hans", "TC": "zh-Hant", "HK": "zh-Hant-HK"}
 COMMON, INHERITED, UNKNOWN = 0x5A797979, 0x5A696E68, 0x5A7A7A7A  # Zyyy, Zinh, Zzzz
 
 
@@ -122,25 +131,52 @@ class HarfBuzzFont:
         found = int(nominal_glyph(self.pointer, code))
         return found if found < self.glyph_count else 0
 
+    def has_variant(self, code: int, selector: int) -> bool:
+        """Return whether the font's cmap has a variation sequence."""
+        glyph = ctypes.c_uint32()
+        return bool(_font_variant(self.pointer, code, selector, ctypes.byref(glyph)))
+
 
 def coverage(data: bytes, face_index: int) -> np.ndarray:
     """The code points that a face's cmap holds, [K] uint32, rising; none for what is no font."""
+    with _open_face(data, face_index) as face:
+        return _collect(_face_unicodes, face)
+
+
+def variants(data: bytes, face_index: int) -> dict[int, np.ndarray]:
+    """Return the code points that a face's cmap has variation sequences of, [K] uint32, rising, by the selectors."""
+    with _open_face(data, face_index) as face:
+        selectors = _collect(_face_selectors, face).tolist()
+        return {selector: _collect(_face_variants, face, selector) for selector in selectors}
+
+
+@contextmanager
+def _open_face(data: bytes, face_index: int) -> Iterator[int]:
     blob = _blob_create(data, len(data), 1, None, None)
     face = _face_create(blob, face_index)
+    try:
+        yield face
+    finally:
+        _face_destroy(face)
+        _blob_destroy(blob)
+
+
+def _collect(function: Any, *arguments: int) -> np.ndarray:
+    """Return the set, [K] uint32, rising, that a C function puts into its last argument."""
     codes = _set_create()
     try:
-        _face_unicodes(face, codes)
+        function(*arguments, codes)
         found = np.empty(_set_size(codes), np.uint32)
         _set_next(codes, 0xFFFFFFFF, found.ctypes.data, len(found))
         return found
     finally:
         _set_destroy(codes)
-        _face_destroy(face)
-        _blob_destroy(blob)
 
 
 def language_pointer(tag: str) -> int:
     """The hb_language_t of a BCP 47 tag, for :func:`shape_run`; 0 for none."""
+    # HarfBuzz knows few of the tags that mean Chinese.
+    tag = _CHINESE.get(han_forms(tag) or "", tag)
     return int(_language(tag.encode("ascii", "replace"), -1) or 0) if tag else 0
 
 
@@ -167,8 +203,8 @@ def script_of(code):
 
 
 @njit(cache=True, nogil=True)
-def shape_run(buffer, font, codes, begin, stop, direction, language, length):
-    """Shape codes[begin:stop] as one run, by itself, in the script of its first character that has one.
+def shape_run(buffer, font, codes, begin, stop, direction, language, length, context):
+    """Shape codes[begin:stop] as one run in the script of its first character that has one.
 
     Args:
         buffer, font, language: HarfBuzz's objects, by address.
@@ -176,6 +212,7 @@ def shape_run(buffer, font, codes, begin, stop, direction, language, length):
         begin, stop: The run.
         direction: `LEFT_TO_RIGHT` or `RIGHT_TO_LEFT`.
         length: [1] uint32, room for the number of glyphs.
+        context: How many code points before and after the run its letters may join to; 0 for a run by itself.
 
     Returns:
         infos: [G, 5] uint32, in visual order; glyph id, flags, cluster (relative to begin).
@@ -189,11 +226,16 @@ def shape_run(buffer, font, codes, begin, stop, direction, language, length):
             script = found
             break
     _buffer_clear(buffer)
-    _buffer_add(buffer, codes.ctypes.data + 4 * begin, stop - begin, 0, stop - begin)
+    around = stop - begin + 2 * context
+    _buffer_add(buffer, codes.ctypes.data + 4 * (begin - context), around, context, stop - begin)
     _buffer_direction(buffer, direction)
     _buffer_script(buffer, script)
     _buffer_language(buffer, language)
     _shape(font, buffer, 0, 0)
     infos = _buffer_infos(buffer, length.ctypes.data)
     positions = _buffer_positions(buffer, length.ctypes.data)
-    return carray(infos, (np.int64(length[0]), 5)), carray(positions, (np.int64(length[0]), 5))
+    glyphs = carray(infos, (np.int64(length[0]), 5))
+    if context:
+        for g in range(len(glyphs)):
+            glyphs[g, 2] -= np.uint32(context)
+    return glyphs, carray(positions, (np.int64(length[0]), 5))

@@ -6,6 +6,7 @@ Plain text (see `characters.plain_scripts`) needs none of this, and is told by o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import regex
@@ -14,19 +15,24 @@ from numba import njit
 from gpurender.typeset.bidi import bidi_classes, needs_bidi, resolve_levels
 from gpurender.typeset.breaks import grapheme_breaks, line_breaks
 from gpurender.typeset.characters import (
+    CODES,
     IGNORABLE,
     MARK,
     character_kinds,
     find_emoji,
+    joining_types,
     may_be_emoji,
     may_join,
     plain_scripts,
+    shaped_by_word,
 )
 from gpurender.typeset.context import Context
 from gpurender.typeset.fallback import NONE, REGIONS, FontStack
 from gpurender.typeset.harfbuzz import COMMON, INHERITED, UNKNOWN, compose, nominal_glyph, script_of
 from gpurender.typeset.insets import NOTHING, Insets
-from gpurender.typeset.maths import find_formulas
+from gpurender.typeset.joining import find_mixed_words, mark_context
+from gpurender.typeset.language import han_forms
+from gpurender.typeset.maths import scan
 from gpurender.typeset.shape import BOXED, COMPLEX, LEVEL, NO_FONT, OTHER_SCRIPT, Runs
 
 __all__ = ["Analyzer"]
@@ -34,21 +40,25 @@ __all__ = ["Analyzer"]
 # Entries of the table of characters: the bits of three scripts, none for what belongs to none; not plain; not known yet
 # whether the font draws it.
 _SCRIPTS, _COMPLEX, _UNASKED = np.uint8(7), np.uint8(64), np.uint8(128)
+# Traits of characters: kana; Hangul; of emoji; of clusters longer than a letter and its marks; selectors of variants.
+_KANA, _HANGUL, _EMOJI, _LONG, _VARIANT = 1, 2, 4, 8, 16
 LRI, PDI = 0x2066, 0x2069
 MARKS = 32  # on a letter, beyond which no font is looked for that has them all
 
-# What stands as it is in right-to-left text, beside formulas: code in backticks, and URLs up to the last character that
-# is not punctuation of the sentence around them; and mail addresses.
+# What stands as it is in right-to-left text, beside formulas and code: URLs, up to the last character that is not
+# punctuation of the sentence around them, and mail addresses.
 _VERBATIM = regex.compile(
-    r"^[ \t]*(?P<fence>```+|~~~+)[^\n]*\n(?:.*\n)*?[ \t]*(?P=fence)|(?<!`)(?P<tick>`++)[^\n]+?(?<!`)(?P=tick)(?!`)"
-    r"|\b(?:[a-z][a-z0-9+.-]{0,30}+://|www\.)(?:\([^\s<>\"'()]*\)|[^\s<>\"'()])+(?<![.,;:!?،؛؟\]}])"
+    r"\b(?:[a-z][a-z0-9+.-]{0,30}+://|www\.)(?:\([^\s<>\"'()]*\)|[^\s<>\"'()])+(?<![.,;:!?،؛؟\]}])"
     # Lengths have bounds, or a long text of one word would be searched from each of its letters on.
     r"|(?<![a-z0-9_])[a-z0-9_][a-z0-9_.+-]{0,63}@[\w-]+\.[\w.-]*\w",
     regex.MULTILINE | regex.IGNORECASE,
 )
 
+# A character and what chooses a variant of it, presentation of emoji aside.
+_VARIANTS = regex.compile(r"[^\uFE00-\uFE0F\U000E0100-\U000E01EF][\uFE00-\uFE0D\U000E0100-\U000E01EF]")
+
 # One of these is in all of that.
-_MARKS = ("`", "~~~", "://", "www.", "WWW.", "@")
+_MARKS = ("://", "www.", "WWW.", "@")
 
 
 @njit(cache=True, nogil=True)
@@ -82,23 +92,34 @@ def _find_complex(codes, starts, plain, found, unasked):
     return count
 
 
+@cache
+def _traits() -> np.ndarray:
+    """Return a table, [0x110000] uint8: what about a character asks for more than its font."""
+    table = np.zeros(CODES, np.uint8)
+    table[may_be_emoji()] |= _EMOJI
+    table[may_join()] |= _LONG
+    table[0x3041:0x3100] |= _KANA
+    table[0xAC00:0xD7A4] |= _HANGUL
+    table[0xFE00:0xFE0E] |= _VARIANT
+    table[0xE0100:0xE01F0] |= _VARIANT
+    return table
+
+
 @njit(cache=True, nogil=True)
-def _survey(codes, emoji, joiners, classes):
-    """What to ask of a text: whether it has kana, Hangul, what may be emoji, long clusters, and what bidi orders."""
-    kana, hangul, pictures, joined = False, False, False, False
+def _survey(codes, table, classes):
+    """Return the traits of a text's characters taken together, and whether there is anything that bidi orders."""
+    traits = np.uint8(0)
     for code in codes:
-        kana |= 0x3041 <= code <= 0x30FF
-        hangul |= 0xAC00 <= code <= 0xD7A3
-        pictures |= emoji[code]
-        joined |= joiners[code]
-    return kana, hangul, pictures, joined, needs_bidi(codes, classes)
+        traits |= table[code]
+    return traits, needs_bidi(codes, classes)
 
 
 @njit(cache=True, nogil=True)
-def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks):
+def _assign(codes, starts, chosen, kinds, types, pointers, levels, fonts, keys, breaks):
     """Run keys from the characters' own fonts: clusters stay in one font where one has all of it."""
     for n in chosen:
         script, flip = np.uint32(COMMON), np.uint32(0)
+        may_touch = False
         base = cluster = starts[n]
         for i in range(starts[n], starts[n + 1]):
             code = codes[i]
@@ -126,6 +147,7 @@ def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks)
                             for k in range(cluster, i):
                                 fonts[k] = fonts[i]
                                 keys[k] = (keys[k] & ~np.uint32(NO_FONT)) | np.uint32(fonts[i])
+                            may_touch = True
             else:
                 cluster = i
             own = script_of(code)
@@ -139,6 +161,9 @@ def _assign(codes, starts, chosen, kinds, pointers, levels, fonts, keys, breaks)
                 script = own
             font = np.uint32(fonts[i]) if fonts[i] >= 0 else np.uint32(NO_FONT)
             keys[i] = font | (np.uint32(levels[i]) << np.uint32(LEVEL)) | flip | np.uint32(COMPLEX)
+            may_touch |= i > base and keys[i] != keys[i - 1] and types[code] != 0
+        if may_touch:
+            mark_context(codes, starts[n], starts[n + 1], keys, types)
 
 
 class Analyzer:
@@ -152,7 +177,8 @@ class Analyzer:
 
     def __init__(self, stack: FontStack, language: str) -> None:
         self.stack = stack
-        self._region = _region(language)
+        forms = han_forms(language)
+        self._region = REGIONS.index(forms) if forms else None
         self._scripts = np.array([_COMPLEX, 0, 1, 2, 4], np.uint8)[plain_scripts()]
         self.plain = np.where(self._scripts == _COMPLEX, _COMPLEX, _UNASKED)
         # What sets the text is plain in any font.
@@ -203,7 +229,12 @@ class Analyzer:
             self._analyze(texts[n], codes[part], fonts[part], levels[part], bases[part], breaks[part], context)
             for start, stop in sources.get(n, ()):
                 self._set_in_monospace(codes[start:stop], fonts[start:stop])
-        _assign(codes, starts, chosen, character_kinds(), self.stack.pointers, levels, fonts, keys, breaks)
+        for start, stop in find_mixed_words(codes, starts, chosen, fonts, character_kinds(), shaped_by_word()).tolist():
+            number = self.stack.choose_for_word(codes[start:stop])
+            if number != NONE:
+                fonts[start:stop] = number
+        tables = character_kinds(), joining_types(), self.stack.pointers
+        _assign(codes, starts, chosen, *tables, levels, fonts, keys, breaks)
         for i, (start, stop) in enumerate(zip(insets.starts.tolist(), insets.stops.tolist(), strict=True)):
             # Neighbours differ, so that each is a word of its own.
             keys[start:stop] = BOXED | COMPLEX | int(levels[start]) << LEVEL | OTHER_SCRIPT * (i & 1)
@@ -221,23 +252,30 @@ class Analyzer:
     ) -> None:
         """Fill in one text's fonts, levels and breaks."""
         source, text = text, codes.tobytes().decode("utf-32-le", "surrogatepass")
-        kana, hangul, emoji, joined, bidi = _survey(codes, may_be_emoji(), may_join(), bidi_classes())
+        traits, bidi = _survey(codes, _traits(), bidi_classes())
+        language = traits
         around = codes, codes[:0], codes[:0]
         if context is not None and not context.text.isascii():
-            kana, hangul, *_ = _survey(_codes(context.text), may_be_emoji(), may_join(), bidi_classes())
+            language, _ = _survey(_codes(context.text), _traits(), bidi_classes())
             before, after = context.around(context.start + len(source))
             around = codes, _codes(before), _codes(after)
             bidi = bidi or any(needs_bidi(part, bidi_classes()) for part in around[1:])
         region = self._region
         if region is None:
-            region = REGIONS.index("JP" if kana else "KR" if hangul else "SC")
+            region = REGIONS.index("JP" if language & _KANA else "KR" if language & _HANGUL else "SC")
         self.stack.choose(codes, region, out=fonts)
-        if emoji and self.stack.emoji != NONE:
-            for start, stop in find_emoji(text):
+        if traits & _VARIANT:
+            for match in _VARIANTS.finditer(text):
+                i = match.start()
+                number = self.stack.choose_for_variant(int(codes[i]), int(codes[i + 1]), int(fonts[i]), region)
+                if number != NONE:
+                    fonts[i] = number
+        if traits & _EMOJI and self.stack.emoji != NONE:
+            for start, stop in find_emoji(text, lambda start, stop: self.stack.has_ligature(codes[start:stop])):
                 if self.stack.has_emoji(codes[start:stop]):
                     fonts[start:stop] = self.stack.emoji
         breaks[line_breaks(text)[:-1]] = 1
-        if joined:
+        if traits & _LONG:
             inside = np.ones(len(codes), bool)
             inside[0] = inside[grapheme_breaks(text)[:-1]] = False
             breaks[inside] |= 2
@@ -278,7 +316,8 @@ def _codes(text: str) -> np.ndarray:
 
 def _verbatim(text: str) -> Iterator[tuple[int, int]]:
     """The ranges that stand as they are in any text, formulas, code, URLs: line by line, in order, none nested."""
-    ranges = [(formula.start, formula.stop) for formula in find_formulas(text)]
+    scanned = scan(text)
+    ranges = [(start, stop) for start, stop, _ in scanned.formulas] + [*scanned.literals]
     if any(mark in text for mark in _MARKS):
         ranges += [match.span() for match in _VERBATIM.finditer(text)]
     at = 0
@@ -289,12 +328,3 @@ def _verbatim(text: str) -> Iterator[tuple[int, int]]:
         # A line end closes every isolate.
         for line in regex.finditer(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+", text, pos=start, endpos=stop):
             yield line.span()
-
-
-def _region(language: str) -> int | None:
-    """The index into `REGIONS` that a language asks for."""
-    parts = language.lower().split("-")
-    if parts[0] == "zh":
-        traditional = "HK" if {"hk", "mo"} & set(parts) else "TC" if {"tw", "hant"} & set(parts) else "SC"
-        return REGIONS.index(traditional)
-    return {"ja": REGIONS.index("JP"), "ko": REGIONS.index("KR")}.get(parts[0])

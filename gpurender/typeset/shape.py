@@ -1,8 +1,9 @@
 """Shaping: a text becomes words, the spaces before them, tabs and line ends; a word is shaped by HarfBuzz once.
 
 A word is what stands between spaces, tabs and line ends, or a part of that which is set in one font, script and
-direction; where a font kerns with its space glyph, that kerning is lost. The cache is a hash table over growable
-arrays, filled in compiled code: an unseen word costs its own shaping and nothing else.
+direction, whose letters join to those of the parts beside it; where a font kerns with its space glyph, that kerning is
+lost. The cache is a hash table over growable arrays, filled in compiled code: an unseen word costs its own shaping and
+nothing else.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 from numba import njit
 
 from gpurender.typeset.breaks import line_breaks
-from gpurender.typeset.characters import IGNORABLE, character_kinds, letters_and_digits
+from gpurender.typeset.characters import IGNORABLE, TRANSPARENT, character_kinds, joining_types, letters_and_digits
 from gpurender.typeset.fallback import FontStack
 from gpurender.typeset.harfbuzz import LEFT_TO_RIGHT, RIGHT_TO_LEFT, new_buffer, shape_run
 
-__all__ = ["NEWLINE", "TAB", "Runs", "Tokens", "WordCache", "reserve"]
+__all__ = ["NEWLINE", "TAB", "Runs", "Tokens", "WordCache", "nearest_letter", "reserve"]
 
 TAB, NEWLINE = -1, -2  # in place of a word
 
@@ -50,10 +51,12 @@ _EM_DASH = 0x2014  # the only character of class B2 in plain text
 
 # A run key: what a part of a word is set with. The number of its font (NO_FONT for what has none), its bidi level (7
 # bits, the lowest its direction), one bit that tells neighbouring scripts, or boxes, apart, one that says that it
-# stands in a text that is not plain, and one that says that a box stands in its place.
+# stands in a text that is not plain, one that says that a box stands in its place, and one that says that its letters
+# join to those of the words beside it: then the pool has the nearest letter before and after it, too.
 NO_FONT = 0xFFFF
 LEVEL = 16  # bits to shift
-RTL, LEVELS, OTHER_SCRIPT, COMPLEX, BOXED = 1 << LEVEL, 127 << LEVEL, 1 << 23, 1 << 24, 1 << 25
+RTL, LEVELS, OTHER_SCRIPT, COMPLEX, BOXED, CONTEXT = 1 << LEVEL, 127 << LEVEL, 1 << 23, 1 << 24, 1 << 25, 1 << 26
+REACH = 5  # characters that HarfBuzz looks beyond a run
 
 
 class Runs(NamedTuple):
@@ -93,7 +96,29 @@ def _rehash(table, hashes, count):
 
 
 @njit(cache=True, nogil=True)
-def _tokenize(codes, text_starts, keys, table, hashes, pool, used, entries, count, words, begins, spaces, starts):
+def nearest_letter(codes, i, step, stop, types):
+    """Return the code point from `i` on, `stop` left out, that letters join to or not; 0 for the edge of a word.
+
+    Args:
+        codes: [K] uint32.
+        i: Where to begin.
+        step: 1 to look ahead, -1 to look back; then `stop` is the last place.
+        stop: Where the text ends.
+        types: [0x110000] uint8, joining types.
+    """
+    for _ in range(REACH):
+        if (step > 0 and i >= stop) or (step < 0 and i < stop) or codes[i] <= 32:
+            break
+        if types[codes[i]] != TRANSPARENT:
+            return np.uint32(codes[i])
+        i += step
+    return np.uint32(0)
+
+
+@njit(cache=True, nogil=True)
+def _tokenize(
+    codes, text_starts, keys, types, table, hashes, pool, used, entries, count, words, begins, spaces, starts
+):
     """Split N texts into tokens and look their words up; unseen words are entered, unshaped, and counted.
 
     An entry of the table is a word's number, from 1, below the upper half of its hash; 0 for none. Indexes are unsigned
@@ -139,6 +164,14 @@ def _tokenize(codes, text_starts, keys, table, hashes, pool, used, entries, coun
                     h ^= h >> np.uint64(29)
                     i += one
                 size = i - begin
+                context, before, after = np.uint64(0), np.uint32(0), np.uint32(0)
+                if key & np.uint32(CONTEXT):
+                    context = one
+                    before = nearest_letter(codes, np.int64(begin) - 1, -1, np.int64(origin), types)
+                    after = nearest_letter(codes, np.int64(i), 1, np.int64(stop), types)
+                    h = (h ^ np.uint64(before)) * np.uint64(0x9E3779B97F4A7C15)
+                    h = (h ^ np.uint64(after)) * np.uint64(0x9E3779B97F4A7C15)
+                    h ^= h >> np.uint64(29)
                 slot = h & mask
                 while True:
                     entry = table[slot]
@@ -147,10 +180,13 @@ def _tokenize(codes, text_starts, keys, table, hashes, pool, used, entries, coun
                         count += 1
                         table[slot] = (h & _HIGH) | (word + one)
                         hashes[word] = h
+                        if context:
+                            pool[used], pool[used + size + one] = before, after
+                            used += one
                         for k in range(size):
                             pool[used + k] = codes[begin + k]
                         entries[word, KEY], entries[word, CODES], entries[word, LENGTH] = key, used, size
-                        used += size
+                        used += size + context
                         break
                     if (entry ^ h) & _HIGH == 0:
                         word = (entry & _LOW) - one
@@ -159,7 +195,9 @@ def _tokenize(codes, text_starts, keys, table, hashes, pool, used, entries, coun
                             k = np.uint64(0)
                             while k < size and pool[first + k] == codes[begin + k]:
                                 k += one
-                            if k == size:
+                            if k == size and (
+                                not context or (pool[first - one] == before and pool[first + size] == after)
+                            ):
                                 break
                     slot = (slot + one) & mask
                 words[t] = word
@@ -206,7 +244,8 @@ def _shape_words(
                     break
         else:
             direction = RIGHT_TO_LEFT if leftwards else LEFT_TO_RIGHT
-            infos, places = shape_run(buffer, fonts[font], codes, begin, stop, direction, language, length)
+            context = np.int64((key & np.uint32(CONTEXT)) != 0)
+            infos, places = shape_run(buffer, fonts[font], codes, begin, stop, direction, language, length, context)
             number = np.int64(length[0])
             if used + number > room:
                 return word, used
@@ -372,14 +411,16 @@ class WordCache:
         room = self._count + most
         self._hashes = reserve(self._hashes, room)
         self.words = reserve(self.words, room)
-        self._pool = reserve(self._pool, self._pooled + len(codes))
+        self._pool = reserve(self._pool, self._pooled + (3 * len(codes) if len(keys) else len(codes)))
         if len(self._table) < 2 * room:
             self._table = np.empty(1 << (2 * room - 1).bit_length(), np.uint64)
             _rehash(self._table, self._hashes, self._count)
         self._scratch = [reserve(array, len(codes)) for array in self._scratch]
         starts = np.empty(len(text_starts), np.int64)
         cache = (self._table, self._hashes, self._pool, self._pooled, self.words, self._count)
-        total, self._count, self._pooled = _tokenize(codes, text_starts, keys, *cache, *self._scratch, starts)
+        total, self._count, self._pooled = _tokenize(
+            codes, text_starts, keys, joining_types(), *cache, *self._scratch, starts
+        )
         if self._count > self._shaped:
             self._shape_new()
         words, begins, spaces = (array[:total] for array in self._scratch)

@@ -61,7 +61,8 @@ class Typesetter:
     monospace, and reported.
 
     Args:
-        font: A family, a file, or `"sans"`, `"serif"`, `"monospace"`; see `gpurender fonts`.
+        font: A family, a file (of a collection a face: `"a.ttc#2"`), or `"sans"`, `"serif"`, `"monospace"`; see
+            `find_font` and `gpurender fonts`.
         size: px per em.
         line_height: px from baseline to baseline. By default 1.1 times `size`, as in the LoMo paper, or the font's
             ascent and descent where these make more than 1.2 em; then lines also move down where their ink would meet.
@@ -70,8 +71,8 @@ class Typesetter:
         trim: Shrink each page to its ink plus `margin`; otherwise pages are `width` wide and whole lines high.
         fallback: Fonts, named as `font` is, for characters that it lacks, tried in order; `()` for none; None for
             whatever is installed (see `FontStack`).
-        language: A BCP 47 tag for shaping (`"sr"`, `"ur"`) and the forms of Han characters (`"ja"`, `"zh-Hant"`); by
-            default these follow the other characters of the text.
+        language: A BCP 47 tag for shaping (`"sr"`, `"ur"`) and the forms of Han characters, by its script and region
+            (`"ja"`, `"zh-Hans-HK"`, `"yue"`); by default these follow the other characters of the text.
         on_missing: A character no font has is drawn as the font's missing-glyph box and reported (`"report"`); so it is
             by `"skip-record"`, which tells LoMo to leave the record as text; or it raises (`"error"`).
         foreground, background: RGB.

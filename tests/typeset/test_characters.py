@@ -7,14 +7,18 @@ import numpy as np
 from gpurender.typeset.characters import (
     CODES,
     IGNORABLE,
+    JOINS,
     MARK,
     PRIVATE,
     SPACING,
+    TRANSPARENT,
     UNDRAWABLE,
     character_kinds,
+    joining_types,
     may_be_emoji,
     may_join,
     plain_scripts,
+    shaped_by_word,
 )
 
 
@@ -53,9 +57,29 @@ def test_plain_text_has_nothing_that_bidi_emoji_or_breaking_need_to_see():
     plain = plain_scripts()
     # What the rest of a text could change is never plain.
     assert not plain[may_be_emoji() | may_join()].any()
-    for c in "אبक中かกក한\t\x00\xad\u200b\u200d\u2060\u2067\u202e\ufe0f\xa0\u3000\u3001😀🇩\U0001f3fd\u0378\ue000\ud800":
+    for c in (
+        "אبक中かกក한\t\x00\xad\u200b\u200d\u2060\u2067\u202e\ufe0f\xa0\u3000\u3001\u20e3😀🇩\U0001f3fd\u0378\ue000\ud800"
+    ):
         assert plain[ord(c)] == 0, hex(ord(c))
     for code in np.flatnonzero(plain).tolist():
         assert unicodedata.bidirectional(chr(code)) not in ("R", "AL", "AN", "RLE", "LRE", "RLO", "LRO", "PDF", "LRI")
     assert len({int(plain[ord(c)]) for c in "aαя"}) == 3
     assert {int(plain[ord(c)]) for c in "1.-“’\u0301 \n\u2028"} == {1}
+
+
+def test_joining_types():
+    types = joining_types()
+    for kind, characters in {
+        JOINS: "بداے\u0640\u200dܐܒߊߋ\u1820\U0001e900\u0840",
+        TRANSPARENT: "\u064b\u0670\u06e1\u0301\xad\u200b\u180b\ufe00\u07eb",
+        0: "a1 ء\u060c\u200c\u180e中क\u06dd",
+    }.items():
+        assert {hex(ord(c)): int(types[ord(c)]) for c in characters} == {hex(ord(c)): kind for c in characters}
+
+
+def test_scripts_shaped_by_the_word():
+    table = shaped_by_word()
+    for c in "بےࣰ\u06e1ܐߊ\u1820אकกກကཀაա\u0903":
+        assert table[ord(c)], hex(ord(c))
+    for c in "aαя中かカ한ㄅ1 .\u0301\u0640\u0660\u200d😀\u0378":
+        assert not table[ord(c)], hex(ord(c))

@@ -173,17 +173,87 @@ def test_a_damaged_picture_is_left_blank_and_named(asked, colour_font, tmp_path)
 @pytest.mark.parametrize("sequence", SEQUENCES)
 def test_find_emoji_takes_whole_sequences(sequence):
     text = f"a{sequence}b 1 # ☺ ©"
-    assert find_emoji(text) == [(1, 1 + len(sequence))]
-    assert find_emoji(sequence * 2) == [(0, len(sequence)), (len(sequence), 2 * len(sequence))]
+    assert find_emoji(text, never) == [(1, 1 + len(sequence))]
+    assert find_emoji(sequence * 2, never) == [(0, len(sequence)), (len(sequence), 2 * len(sequence))]
 
 
-@pytest.mark.parametrize("text", ["☺", "☺\ufe0e", "😀\ufe0e", "1", "#", "©", "1\u20e3", "a\ufe0f", "→", "✓"])
+def never(start, stop):
+    return False
+
+
+@pytest.mark.parametrize(
+    "text", ["☺", "☺\ufe0e", "😀\ufe0e", "1", "#", "©", "1\u20e3", "a\ufe0f", "→", "✓", "☺\u200d☺"]
+)
 def test_find_emoji_leaves_text(text):
-    assert find_emoji(text) == []
+    assert find_emoji(text, never) == []
+
+
+@pytest.mark.parametrize("text", ["☺", "☺\ufe0e", "1", "©", "a\u20e3", "1\u200d2", "☺\ufe0e\u200d☺", "☺\u200da", "✓"])
+def test_what_is_no_sequence_is_text_whatever_the_font_has(text):
+    assert find_emoji(text, lambda start, stop: True) == []
 
 
 def test_find_emoji_takes_half_of_a_flag():
-    assert find_emoji("🇩") == [(0, 1)]
+    assert find_emoji("🇩", never) == [(0, 1)]
+
+
+# Sequences without the U+FE0F that they ought to have.
+UNQUALIFIED = {
+    "emoji-rainbow": "🏳\u200d🌈",
+    "emoji-heart": "❤\u200d🔥",
+    "emoji-detective": "🕵\u200d♂",
+    "emoji-keycap": "1\u20e3",
+    "keycap-star": "*\u20e3",
+    "transgender": "🏳\u200d⚧",
+    "mending": "❤\u200d🩹",
+    "eye": "👁\u200d🗨",
+    "ball": "⛹\u200d♀",
+    "half": "🕵\u200d♂\ufe0f",
+    "skin": "🕵🏽\u200d♂",
+    "pirate": "🏴\u200d☠",
+    "couple": "👨\u200d❤\u200d👨",
+    "kiss": "👩\u200d❤\u200d💋\u200d👨",
+    "judge": "🧑\u200d⚖",
+    "chain": "⛓\u200d💥",
+}
+
+
+@pytest.mark.parametrize("sequence", UNQUALIFIED.values(), ids=UNQUALIFIED)
+def test_a_sequence_without_variation_selectors_is_one_picture(noto_emoji, sequence):
+    layout = Typesetter(latex="off", size=32, line_height=40)([sequence, f"a {sequence}{sequence} b"])
+    assert layout.diagnostics == ()
+    assert np.diff(layout.picture_offsets).tolist() == [1, 2]
+    assert layout.word_ranges[0].tolist() == [0, len(sequence)]
+    # Two letters are all that is left to rasterise.
+    assert len(layout.glyph_ids) == 2
+
+
+@pytest.mark.parametrize("text", ["❤", "©", "™", "1", "☺\u200d☺", "©\u200d®", "❤\u200da", "☺", "⚖", "12", "# *"])
+def test_characters_presented_as_text_stay_text(noto_emoji, text):
+    layout = Typesetter(latex="off")([text])
+    assert len(layout.pictures) == 0
+    assert layout.diagnostics == ()
+
+
+def test_a_sequence_that_the_font_has_no_picture_of_is_its_elements(noto_emoji):
+    layout = Typesetter(latex="off")(["☺\u200d🔥", "1\u200d🔥"])
+    assert np.diff(layout.picture_offsets).tolist() == [1, 1]
+
+
+def test_an_unqualified_sequence_needs_one_glyph(tmp_path, asked, colour_font):
+    from fontTools.ttLib import TTFont
+
+    font = TTFont(colour_font)
+    addOpenTypeFeaturesFromString(font, "feature ccmp { sub u263A joiner u1F600 by family; } ccmp;")
+    font.save(tmp_path / "joined.ttf")
+    files = str(tmp_path / "joined.ttf"), colour_font
+    joined, separate = (Typesetter(font=asked, fallback=[file])(["☺\u200d😀"]) for file in files)
+    assert joined.picture_pixels[0].tolist() == [0, 255, 0, 255]
+    assert (len(joined.pictures), len(joined.glyph_ids)) == (1, 0)
+    # The first is text, the second a picture.
+    assert separate.picture_pixels[0].tolist() == [255, 0, 0, 255]
+    assert len(separate.pictures) == 1
+    assert separate.glyph_ids[0] != 0
 
 
 @pytest.mark.parametrize("size", [11.5, 20, 64])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
+from fontTools.ttLib.tables._c_m_a_p import CmapSubtable
 from fontTools.ttLib.tables.DefaultTable import DefaultTable
 
 from gpurender import Renderer
@@ -236,6 +237,173 @@ def test_no_warning_without_a_reason(tmp_path, build_font):
 def test_han_characters_have_the_forms_of_the_texts_language(noto, text, language, region):
     names = {c: font.family for font, characters in Typesetter(language=language).font_uses(text) for c in characters}
     assert names["骨"] == f"Noto Sans CJK {region}"
+
+
+# With each tag the region whose forms Han characters take.
+TAGS = {
+    "SC": "zh-Hans-HK zh-Hans-TW zh-Hans zh-SG zh-CN zh-MY cmn cmn-Hans yue-Hans yue-CN und-Hans hak gan-CN ZH-HANS-hk",
+    "TC": "cmn-Hant zh-TW und-Hant und-TW zh-Hant-SG nan-TW hak-TW lzh zh-cmn-Hant zh-Hant-CN zh-Bopo zh-Latn-TW",
+    "HK": "yue-Hant-HK yue zh-MO zh-HK zh-Hant-MO und-HK zh-yue zh-yue-Hant-HK yue-Hant yue-MO zh-hant-hk-u-co-stroke",
+    "JP": "ja ja-JP ja-Latn und-JP und-Kana ja-Hira",
+    "KR": "ko ko-KR ko-Hani und-Kore ko-KP",
+}
+
+
+@pytest.mark.parametrize(
+    ("tag", "region"),
+    [pytest.param(tag, region, id=f"language-{tag}") for region, tags in TAGS.items() for tag in tags.split()],
+)
+def test_script_and_region_subtags_decide_the_forms(noto, tag, region):
+    # Kana in the text do not matter.
+    typesetter = Typesetter(latex="off", language=tag)
+    assert [font.family for font, _ in typesetter.font_uses("直")] == [f"Noto Sans CJK {region}"]
+    assert {font.family for font, _ in typesetter.font_uses("直です")} == {f"Noto Sans CJK {region}"}
+    # The glyph, too, is the region's: HarfBuzz chooses it by the tag.
+    plain = {"SC": "zh-Hans", "TC": "zh-Hant", "HK": "zh-HK", "JP": "ja", "KR": "ko"}[region]
+    expected = Typesetter(latex="off", language=plain)(["直骨"]).glyph_ids.tolist()
+    assert typesetter(["直骨"]).glyph_ids.tolist() == expected
+
+
+@pytest.mark.parametrize("tag", ["", "en", "en-TW", "vi", "de-CH", "und", "en-x-hant", "sr-Latn", "abcdefgh"])
+def test_other_languages_leave_the_forms_to_the_text(noto, tag):
+    names = [Typesetter(latex="off", language=tag).font_uses(text)[0][0].family for text in ("骨", "骨です", "骨한")]
+    assert names == ["Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR"]
+
+
+def styled(folder, build_font, name, characters, family, style):
+    file = build_font(folder / f"{name}.ttf", characters, family=family)
+    font = TTFont(file)
+    for record in font["name"].names:
+        if record.nameID == 2:
+            record.string = style
+    font.save(file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("style", "files"),
+    [
+        ("Regular", "regular regular regular"),
+        ("Bold", "bold bold regular"),
+        ("SemiBold", "bold bold regular"),
+        ("Black", "black bold regular"),
+        ("Extra Bold", "bold bold regular"),
+        ("Italic", "italic regular regular"),
+        ("Oblique", "italic regular regular"),
+        ("Bold Italic", "both bold regular"),
+        ("Black Oblique", "both bold regular"),
+        ("Light", "regular regular regular"),
+    ],
+)
+def test_fallback_is_of_the_style_of_the_font(only_folder, build_font, style, files):
+    # Of the family that has "x", every style; "y" is in two of them, "z" in one.
+    faces = {"regular": "Regular", "bold": "Bold", "italic": "Italic", "both": "Bold Italic", "black": "Black"}
+    for name, other in faces.items():
+        has = {"regular": "xyz", "bold": "xy"}.get(name, "x")
+        styled(only_folder, build_font, name, has, "Other", other)
+    asked = styled(only_folder, build_font, "asked", "a ", "Asked", style)
+    typesetter = Typesetter(font=asked)
+    assert [Path(typesetter.font_uses(c)[0][0].key.file).stem for c in "xyz"] == files.split()
+
+
+def test_a_family_without_a_bold_face_is_upright(only_folder, build_font):
+    asked = styled(only_folder, build_font, "asked", "a ", "Asked", "Bold")
+    styled(only_folder, build_font, "upright", "x", "Upright", "Regular")
+    # A family of bold faces alone is for display.
+    styled(only_folder, build_font, "display", "xy", "Display", "Bold")
+    assert uses(Typesetter(font=asked), "xy") == [("upright.ttf", "x"), (None, "y")]
+
+
+@pytest.mark.parametrize(
+    ("font", "text", "name"),
+    [
+        pytest.param("DejaVu Sans Bold", "Bold 你好", "Noto Sans CJK SC Bold", id="bold"),
+        pytest.param("DejaVu Serif Bold", "Bold 你好", "Noto Serif CJK SC Bold", id="serif"),
+        pytest.param("DejaVu Sans Mono Bold", "Bold 你好", "Noto Sans Mono CJK SC Bold", id="mono"),
+        pytest.param("DejaVu Sans Bold Oblique", "Bold 你好", "Noto Sans CJK SC Bold", id="oblique"),
+        pytest.param("DejaVu Sans Bold", "Bold 日本です", "Noto Sans CJK JP Bold", id="japanese"),
+        pytest.param("DejaVu Sans Bold", "Bold हिन्दी", "Noto Sans Devanagari Bold", id="hindi"),
+        pytest.param("DejaVu Sans Bold", "Bold کے", "Noto Sans Arabic Bold", id="urdu"),
+        pytest.param("DejaVu Sans", "你好", "Noto Sans CJK SC", id="regular"),
+        pytest.param("DejaVu Sans Oblique", "你好", "Noto Sans CJK SC", id="no-italic"),
+    ],
+)
+def test_bold_falls_back_to_bold(noto, font, text, name):
+    names = [found.name for found, _ in Typesetter(latex="off", font=font).font_uses(text)]
+    assert names[-1] == name
+    assert set(names) <= {font, name}
+
+
+def with_variants(file, variants):
+    """Give a font variation sequences: {selector: {character: the character whose glyph it takes, or None for its}}."""
+    font = TTFont(file)
+    table = CmapSubtable.newSubtable(14)
+    table.platformID, table.platEncID, table.language, table.cmap = 0, 5, 0, {}
+    names = font.getBestCmap()
+    table.uvsDict = {
+        selector: [(ord(c), names[ord(other)] if other else None) for c, other in pairs.items()]
+        for selector, pairs in variants.items()
+    }
+    font["cmap"].tables.append(table)
+    font.save(file)
+    return file
+
+
+def test_variation_sequences_are_set_in_the_font_that_has_them(tmp_path, build_font):
+    asked = build_font(tmp_path / "asked.ttf", "ab")
+    plain = build_font(tmp_path / "plain.ttf", "xyb")
+    first = with_variants(build_font(tmp_path / "first.ttf", "bxyz"), {0xE0100: {"x": "z"}, 0xFE00: {"x": None}})
+    second = with_variants(build_font(tmp_path / "second.ttf", "xyz"), {0xE0101: {"x": "y"}, 0xE0100: {"x": "y"}})
+    typesetter = Typesetter(font=asked, fallback=[plain, first, second])
+    text = "x\U000e0100x\U000e0101x\ufe00x\U000e0102x ab\U000e0100"
+    layout = typesetter([text])
+    assert layout.diagnostics == ()
+    assert [Path(layout.fonts[i].file).stem for i in layout.glyph_fonts.tolist()] == [
+        *("first", "second", "first", "plain", "plain"),
+        *("asked", "asked"),
+    ]
+    pairs = zip(layout.glyph_fonts.tolist(), layout.glyph_ids.tolist(), strict=True)
+    names = [TTFont(layout.fonts[i].file).getGlyphName(glyph) for i, glyph in pairs]
+    assert names == ["u007A", "u0079", "u0078", "u0078", "u0078", "u0061", "u0062"]
+    # The same in any order.
+    for part in ("x\U000e0101", "x\U000e0100", "x", "x\U000e0102"):
+        assert typesetter([part]).equals(Typesetter(font=asked, fallback=[plain, first, second])([part]))
+
+
+def test_the_asked_for_font_keeps_the_variants_that_it_has(tmp_path, build_font):
+    asked = with_variants(build_font(tmp_path / "asked.ttf", "xy"), {0xE0100: {"x": "y"}})
+    other = with_variants(build_font(tmp_path / "other.ttf", "xy"), {0xE0100: {"x": "y"}, 0xE0101: {"x": "y"}})
+    layout = Typesetter(font=asked, fallback=[other])(["x\U000e0100x\U000e0101x"])
+    assert [Path(layout.fonts[i].file).stem for i in layout.glyph_fonts.tolist()] == ["asked", "other", "asked"]
+    layout = Typesetter(font=asked, fallback=())(["x\U000e0100x\U000e0101x"])
+    assert layout.diagnostics == ()
+    assert layout.glyph_ids.tolist() == [2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "glyphs"),
+    [
+        pytest.param("葛\U000e0100葛\U000e0101", 2, id="variation"),
+        pytest.param("辻\U000e0100辻\U000e0101", 2, id="road"),
+        pytest.param("祇\U000e0100祇\U000e0101です", 4, id="japanese"),
+        pytest.param("葛\U000e0101城\U000e0100", 2, id="castle"),
+    ],
+)
+@pytest.mark.parametrize("font", ["DejaVu Sans", "DejaVu Serif", "Noto Sans CJK SC", "DejaVu Sans Bold"])
+def test_ideographic_variation_sequences_are_different_glyphs(noto, text, glyphs, font):
+    layout = Typesetter(latex="off", font=font)([text])
+    assert layout.diagnostics == ()
+    assert len(layout.glyph_ids) == len(set(layout.glyph_ids.tolist())) == glyphs
+    assert 0 not in layout.glyph_ids
+
+
+@pytest.mark.parametrize("text", ["中\U000e01ef", "a\U000e0100", "क\ufe00", "ب\U000e0101", "😀\U000e0100"])
+def test_a_variant_that_no_font_has_is_the_character(noto, text):
+    typesetter = Typesetter(latex="off")
+    plain, other = typesetter([text[0]]), typesetter([text[:2]])
+    assert other.diagnostics == ()
+    assert [key.file for key in other.fonts] == [key.file for key in plain.fonts]
+    assert other.glyph_ids[: len(plain.glyph_ids)].tolist() == plain.glyph_ids.tolist()
 
 
 def test_each_text_of_a_batch_has_its_own_forms(noto):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import uharfbuzz
 from fontTools.ttLib import TTFont
+from fontTools.ttLib.tables._c_m_a_p import CmapSubtable
 
 from gpurender.typeset.fonts import find_font
 from gpurender.typeset.harfbuzz import (
@@ -22,6 +23,7 @@ from gpurender.typeset.harfbuzz import (
     nominal_glyph,
     script_of,
     shape_run,
+    variants,
 )
 
 
@@ -61,7 +63,7 @@ def test_a_run_is_shaped_as_uharfbuzz_shapes_it(data, text):
     codes = np.array([ord(c) for c in "ab" + text + "cd"], np.uint32)
     direction = RIGHT_TO_LEFT if any("\u0590" < c < "\u0700" for c in text) else LEFT_TO_RIGHT
     length = np.zeros(1, np.uint32)
-    infos, places = shape_run(new_buffer(), font.pointer, codes, 2, 2 + len(text), direction, 0, length)
+    infos, places = shape_run(new_buffer(), font.pointer, codes, 2, 2 + len(text), direction, 0, length, 0)
     theirs = uharfbuzz.Font(uharfbuzz.Face(data))
     theirs.scale = (1280, 1280)
     buffer = uharfbuzz.Buffer()
@@ -74,6 +76,43 @@ def test_a_run_is_shaped_as_uharfbuzz_shapes_it(data, text):
     # uharfbuzz has offsets first.
     expected = [place.position for place in buffer.glyph_positions]
     assert places[:, [2, 3, 0, 1]].tolist() == [list(place) for place in expected]
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "after"),
+    [("", "ب", ""), ("ب", "ب", ""), ("", "ب", "ب"), ("ب", "بِب", "ب"), ("د", "ب", "ب"), ("a", "ب", "1")],
+)
+def test_a_run_joins_to_the_letters_around_it(data, before, text, after):
+    font, length = HarfBuzzFont(data, 0, 1280), np.zeros(1, np.uint32)
+    codes = np.array([ord(c) for c in f"xy{before or ' '}{text}{after or ' '}z"], np.uint32)
+    arguments = codes, 3, 3 + len(text), RIGHT_TO_LEFT, 0, length
+    infos, _ = shape_run(new_buffer(), font.pointer, *arguments, 1)
+    theirs = uharfbuzz.Font(uharfbuzz.Face(data))
+    buffer = uharfbuzz.Buffer()
+    buffer.add_codepoints(codes.tolist(), 3, len(text))
+    buffer.guess_segment_properties()
+    buffer.direction = "rtl"
+    uharfbuzz.shape(theirs, buffer)
+    assert infos[:, 0].tolist() == [info.codepoint for info in buffer.glyph_infos]
+    assert infos[:, 2].tolist() == [info.cluster - 3 for info in buffer.glyph_infos]
+
+
+def test_variation_sequences_are_those_of_the_fonts_cmap(tmp_path, data):
+    font = TTFont(find_font("DejaVu Sans").file)
+    table = CmapSubtable.newSubtable(14)
+    table.platformID, table.platEncID, table.language, table.cmap = 0, 5, 0, {}
+    table.uvsDict = {0xFE00: [(0x61, None), (0x62, "c")], 0xE0101: [(0x63, "d")]}
+    font["cmap"].tables.append(table)
+    font.save(tmp_path / "made.ttf")
+    made = (tmp_path / "made.ttf").read_bytes()
+    assert {selector: codes.tolist() for selector, codes in variants(made, 0).items()} == {
+        0xFE00: [0x61, 0x62],
+        0xE0101: [0x63],
+    }
+    assert variants(data, 0) == variants(b"junk", 0) == {}
+    shaper = HarfBuzzFont(made, 0, 1280)
+    pairs = [(0x61, 0xFE00), (0x62, 0xFE00), (0x63, 0xFE00), (0x63, 0xE0101), (0x62, 0xE0101)]
+    assert [shaper.has_variant(*pair) for pair in pairs] == [True, True, False, True, False]
 
 
 def test_languages():

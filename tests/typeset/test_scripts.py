@@ -6,8 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 import uharfbuzz
+from fontTools.ttLib import TTFont
 
 from gpurender.typeset import Typesetter
+from gpurender.typeset.fonts import find_font
 
 # Twenty words each, for what is hard in the script: marks, ligatures, conjuncts, reordering, forms by position.
 WORDS = {
@@ -104,6 +106,107 @@ def test_words_are_what_harfbuzz_gives(noto, script, size):
         assert moved[:: -1 if leftwards else 1] == expected, word
         boxes = layout.words[slice(*layout.word_offsets[page : page + 2])]
         assert float(boxes[:, 2].max() - boxes[:, 0].min()) == pytest.approx(advance / 64, abs=0.01), word
+
+
+JOINED = {
+    "urdu-ke": "کے",
+    "urdu-hain": "ہیں",
+    "urdu-unhen": "انہیں",
+    "urdu-more": "ڈاکٹر چاہیے گے ٹھیک لڑکے ۂ ہوئے یہ",
+    "pashto-ney": "نۍ",
+    "pashto-more": "ښځه ږیره څوک پښتو ډېر مې",
+    "quran-bismi": "بِسۡمِ",
+    "quran-more": "ٱلرَّحۡمَـٰنِ ٱلۡحَمۡدُ لِلَّهِ هُدࣰى غِشَٰوَةࣱۖ",
+    "kashmiri": "کٲشُر تٔمؠ رٔژھ زامٕتؠ",
+    "jawi": "ڤڠتاهوان چڤت ڽوڽي سڬي",
+    "sindhi": "ڳالھ ڄاڻ ٻار ڏينھن ڪيئن",
+    "persian": "می\u200cآیند گفت\u200cوگو پژوهش",
+    "syriac": "ܐܝܼܩܵܪܵܐ ܒܪܢܫܐ",
+    "nko": "ߡߐ߱ ߖߊ߲ߓߊߘߋ߲ ߢߊ߬ߝߎ߫",
+    "mongolian": "ᠮᠣᠩᠭᠣᠯ ᠪᠠᠢᠢ\u180bᠨ\u180eᠠ",
+    "hebrew": "בְּרֵאשִׁ֖ית בָּרָ֣א",
+}
+
+
+@pytest.mark.parametrize("text", JOINED.values(), ids=JOINED)
+@pytest.mark.parametrize("font", ["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "DejaVu Sans Bold"])
+def test_a_word_is_set_in_one_font_that_has_all_of_it(noto, text, font):
+    words = text.split()
+    layout = Typesetter(latex="off", size=40, line_height=60, font=font)(words)
+    assert layout.diagnostics == ()
+    for page, word in enumerate(words):
+        numbers = set(layout.glyph_fonts[slice(*layout.glyph_offsets[page : page + 2])].tolist())
+        assert len(numbers) == 1, word
+        expected, _ = shape(layout.fonts[numbers.pop()], word)
+        got = [glyph for glyph, _, _ in placed(layout, page)]
+        assert got in ([glyph for glyph, _, _ in expected], [glyph for glyph, _, _ in expected][::-1]), word
+
+
+def lacking(file, characters, path):
+    """Write a font without some of its characters, its glyphs as they are."""
+    font = TTFont(file)
+    for table in font["cmap"].tables:
+        for c in characters:
+            table.cmap.pop(ord(c), None)
+    font.save(path)
+    return str(path)
+
+
+# Letters of one half are in one font, those of the other half in another; no ligature is split.
+SPLIT = {
+    "urdu": ("Noto Sans Arabic", "انہیں ہیں کے پاکستان کتابیں گھر چاہیے"),
+    "pashto": ("Noto Sans Arabic", "نۍ پښتو ژبه ښځه"),
+    "marks": ("Noto Sans Arabic", "بِسۡمِ کٲشُر محمّد مَّن"),
+    "tatweel": ("Noto Sans Arabic", "ـمـ بـسم بــن"),
+    "joiners": ("Noto Sans Arabic", "م\u200cن م\u200dن می\u200cخواهم ب\u200d"),
+    "persian": ("DejaVu Sans", "گفتگو پژوهش چهار مدرسه"),
+    "nko": ("Noto Sans NKo", "ߒߞߏ ߊߟߎ߫ ߡߊ߲߬ߘߋ߲ ߖߊ߲ߓߊߘߋ߲"),
+    "syriac": ("Noto Sans Syriac", "ܫܠܡ ܟܬܒ ܡܠܟ ܝܘܡ"),
+    "adlam": ("Noto Sans Adlam", "𞤋𞤲𞤲𞤢𞤥𞤢 𞤢𞤣𞤫𞤶𞤭"),
+    "mandaic": ("Noto Sans Mandaic", "ࡋࡌࡀ ࡄࡆࡉ"),
+    "mongolian": ("Noto Sans Mongolian", "ᠮᠣᠩᠭᠣᠯ ᠨᠠᠮ ᠰᠠᠷ"),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT)
+@pytest.mark.parametrize("odd", [0, 1])
+def test_letters_join_across_fonts(noto, tmp_path, name, odd):
+    family, text = SPLIT[name]
+    words, file = text.split(), find_font(family).file
+    letters = sorted({c for c in text if c.isalpha() and c != "\u0640"})
+    one = lacking(file, letters[odd::2], tmp_path / "one.ttf")
+    other = lacking(file, letters[1 - odd :: 2], tmp_path / "other.ttf")
+    whole = Typesetter(latex="off", font=file, fallback=(), width=2**12)(words)
+    typesetter = Typesetter(latex="off", font=one, fallback=[other], width=2**12)
+    layout = typesetter(words)
+    assert layout.diagnostics == whole.diagnostics == ()
+    assert len(set(layout.glyph_fonts.tolist())) == 2
+    for page, word in enumerate(words):
+        assert [row[0] for row in placed(layout, page)] == [row[0] for row in placed(whole, page)], word
+    # Beside each other, too, whatever was set before.
+    line = [" ".join(words), " ".join(words[::-1])]
+    assert typesetter(line).equals(Typesetter(latex="off", font=one, fallback=[other], width=2**12)(line))
+
+
+def test_the_same_letters_in_other_words_have_other_forms(noto, tmp_path):
+    file = find_font("Noto Sans Arabic").file
+    one, other = lacking(file, "م", tmp_path / "one.ttf"), lacking(file, "ب", tmp_path / "other.ttf")
+    typesetter = Typesetter(latex="off", font=one, fallback=[other])
+    words = ["ب", "بم", "مب", "مبم", "دبم", "مبد", "ب م", "مٰب", "م\u200cب"]
+    whole = Typesetter(latex="off", font=file, fallback=())
+    for order in (words, words[::-1]):
+        for word in order:
+            assert typesetter([word]).glyph_ids.tolist() == whole([word]).glyph_ids.tolist(), word
+    assert typesetter(words).glyph_ids.tolist() == whole(words).glyph_ids.tolist()
+
+
+def test_many_runs_that_join_take_linear_time(tmp_path, build_font):
+    """Quadratic time would take minutes here."""
+    one = build_font(tmp_path / "one.ttf", "ب\u064e")
+    other = build_font(tmp_path / "other.ttf", "م\u0651")
+    for text in ("بم" * 50_000, "ب" + "\u064e\u0651" * 50_000 + "م"):
+        layout = Typesetter(font=one, fallback=[other], max_pixels=2**40)([text])
+        assert layout.diagnostics == ()
 
 
 HB_SHAPE = "needs hb-shape: apt-get install -y --no-install-recommends libharfbuzz-bin"
