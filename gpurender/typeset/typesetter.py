@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,8 @@ from gpurender.typeset.fonts import Font, FontFace, Outlines, find_font
 from gpurender.typeset.harfbuzz import language_pointer
 from gpurender.typeset.insets import NOTHING, STAND_IN, Inset, Insets, collect, with_more_pictures
 from gpurender.typeset.latex.box import Failure
+from gpurender.typeset.latex.macros import Macro, to_macros
+from gpurender.typeset.latex.macros import collect as find_definitions
 from gpurender.typeset.latex.scripts import Run, Shaper
 from gpurender.typeset.latex.setting import ENGINES, EngineName, LatexSetter
 from gpurender.typeset.layout import Diagnostic, Layout, with_own_fonts
@@ -29,6 +31,7 @@ __all__ = ["MissingGlyphError", "Typesetter"]
 
 OnMissing = Literal["report", "skip-record", "error"]
 Display = Literal["center", "left"]
+Macros = tuple[tuple[str, Macro], ...]
 # Latin Modern beside DejaVu Sans, which is large for its size: 26 px beside 20 px, as in the LoMo paper.
 MATH_SCALE = 1.3
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
@@ -79,6 +82,8 @@ class Typesetter:
         latex: `"pdftex"` (fast; needs TeX; tables), `"ziamath"` (formulas), `"auto"` for the first of them that works,
             or `"off"`: LaTeX is set as it is typed.
         math_size: px per em of formulas and tables; by default 1.3 times `size`.
+        macros: Macros for formulas, as in KaTeX: `{"\\RR": "\\mathbb{R}", "\\norm": "\\|#1\\|"}`. Definitions in a text
+            (`\\newcommand`, `\\def`, `\\DeclareMathOperator`) hold for its formulas behind them.
         dollars: Which single dollars delimit formulas: `"auto"`, `"strict"` (Pandoc's rule) or `"off"`; see
             `typeset.maths`.
         display: Where displayed formulas and tables stand: `"center"` or `"left"`.
@@ -105,6 +110,7 @@ class Typesetter:
         background: Color = (255, 255, 255),
         latex: EngineName = "auto",
         math_size: float | None = None,
+        macros: Mapping[str, str] | None = None,
         dollars: Dollars = "auto",
         display: Display = "center",
         max_pixels: int = 2**24,
@@ -152,11 +158,13 @@ class Typesetter:
             "on_missing": on_missing,
             "latex": latex,
             "math_size": math_size,
+            "macros": None if macros is None else dict(macros),
             "dollars": dollars,
             "cache_words": cache_words,
         }
         self.on_missing = on_missing
         self.dollars: Dollars = dollars
+        self._macros = to_macros(macros or {})
         self.stack = FontStack(find_font(font), size, None if fallback is None else [find_font(f) for f in fallback])
         if self.font.is_color:
             raise ValueError(f"font {font!r} is of pictures, not letters; it may be one of fallback")
@@ -245,7 +253,8 @@ class Typesetter:
         if isinstance(sources, str):
             sources = [sources]
         _check_texts("sources", sources)
-        return self._set(sources, [(n, _whole(source)) for n, source in enumerate(sources) if source.strip()])
+        macros = tuple(self._macros.items())
+        return self._set(sources, [(n, _whole(source), macros) for n, source in enumerate(sources) if source.strip()])
 
     @property
     def max_pixels(self) -> int:
@@ -264,7 +273,7 @@ class Typesetter:
     def _set(
         self,
         texts: Sequence[str],
-        formulas: list[tuple[int, Formula]],
+        formulas: list[tuple[int, Formula, Macros]],
         contexts: Sequence[Context | None] = (),
     ) -> Layout:
         starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
@@ -289,12 +298,12 @@ class Typesetter:
         return layout
 
     def _inset(
-        self, texts: Sequence[str], starts: np.ndarray, formulas: list[tuple[int, Formula]]
+        self, texts: Sequence[str], starts: np.ndarray, formulas: list[tuple[int, Formula, Macros]]
     ) -> tuple[Insets, list[Diagnostic]]:
         """The boxes of formulas, and notices of those that have none, or are pictures."""
         found, sources, notices = [], [], []
-        boxes = self._latex([(texts[page][start:stop], kind) for page, (start, stop, kind) in formulas])
-        for (page, (start, stop, kind)), box in zip(formulas, boxes, strict=True):
+        boxes = self._latex([(texts[page][f.start : f.stop], f.kind, macros) for page, f, macros in formulas])
+        for (page, (start, stop, kind), _), box in zip(formulas, boxes, strict=True):
             origin = int(starts[page])
             if isinstance(box, Failure):
                 sources.append((page, origin + start, origin + stop))
@@ -344,8 +353,8 @@ class Typesetter:
 
     def _scan(
         self, texts: Sequence[str], contexts: Sequence[Context | None]
-    ) -> tuple[list[tuple[int, Formula]], list[Diagnostic]]:
-        """Return the formulas of texts, each with the number of its text, and notices of LaTeX that stays text."""
+    ) -> tuple[list[tuple[int, Formula, Macros]], list[Diagnostic]]:
+        """Return the formulas of texts, each with the number of its text and its macros, and LaTeX that stays text."""
         formulas, left = [], []
         for page, (text, context) in enumerate(zip(texts, contexts, strict=True)):
             whole, first = (text, 0) if context is None else context
@@ -353,13 +362,21 @@ class Typesetter:
                 continue
             scanned = scan(whole, self.dollars)
             last = first + len(text)
+            definitions = find_definitions(whole)
+            defined = {definition.start for definition in definitions}
+            macros = dict(self._macros)
             for start, stop, kind in scanned.formulas:
-                if kind != "other" and first <= start and stop <= last:
-                    formulas.append((page, Formula(start - first, stop - first, kind)))
+                if kind == "other" or start < first or stop > last:
+                    continue
+                while definitions and definitions[0].start < start:
+                    definition = definitions.pop(0)
+                    macros[definition.name] = definition.macro
+                formula = Formula(start - first, stop - first, kind)
+                formulas.append((page, formula, tuple(macros.items())))
             left += [
                 Diagnostic(page, a - first, b - first, "latex-as-text", f"looks like LaTeX: {whole[a:b][:60]}")
                 for a, b in scanned.left
-                if first <= a and b <= last
+                if first <= a and b <= last and a not in defined
             ]
         return formulas, left
 

@@ -15,6 +15,7 @@ __all__ = [
     "DENIED",
     "DOCUMENT_SECONDS",
     "ENVIRONMENTS",
+    "EXPANSIONS",
     "FILE_SIZE",
     "FOLDER_SIZE",
     "FORGIVEN",
@@ -44,29 +45,37 @@ DENIED = re.compile(
     "|".join(
         (
             # Files, programs, the terminal.
-            r"input|include.*|(open|close)(in|out)|read|readline|write|immediate|special|message|errmessage|type(in|out)",
-            r"show.*|tracing.*|dump|usepackage|RequirePackage.*|document(class|style)|LoadClass.*|PassOptions.*|pdf.*",
+            r"input|include(|only|graphics|pdf|svg)|(open|close)(in|out)|read|readline|write|immediate|special|message",
+            r"errmessage|type(in|out)|usetikzlibrary|epstopdf.*|hyper(setup|link|target)|Load.*|PrintDictionary.*",
+            r"show.*|tracing.*|dump|usepackage|RequirePackage.*|document(class|style)|PassOptions.*|pdf.*",
             r"InputIfFileExists|IfFileExists|(print)?bibliography.*|(list|no)files|make(index|glossary)|endinput",
             r"addcontentsline|addtocontents|contentsline|tableofcontents|listof.*|verb|verbatim.*|lstinputlisting|wlog",
             r"filecontents.*|synctex|(Package|Class|Generic)(Error|Warning|Info).*|gpr.*",
             r"font|font(encoding|family|size|dimen)|usefont|hyphenchar|skewchar|hyphenation|patterns|(set)?language",
             r"(cat|lc|uc|sf|math|del|lp|rp|ef|tag|knbs|stbs|shbs|knbc|knac)code|letterspacefont|ignoreligaturesinfont",
             # How TeX goes on, and its pages.
-            r"(batch|nonstop|scroll|errorstop|interaction)mode|stop|bye|(end)?document|shipout|output|.*[Hh]ook.*",
-            r".*Shipout.*|At(Begin|End).*|(this)?pagestyle|pagecolor|pagenumbering|(new|clear|cleardouble)page|(no)?pagebreak",
+            r"(batch|nonstop|scroll|errorstop|interaction)mode|stop|bye|(end)?document|shipout|output|[A-Z].*Hook.*",
+            r"[A-Z].*Shipout.*|(At|After)(Begin|End|Preamble).*|(this)?pagestyle|pagecolor|pagenumbering|(no)?pagebreak",
+            r"(new|clear|cleardouble)page",
             r"maketitle|page(goal|total|stretch|shrink|depth|fi.*)|deadcycles|insertpenalties|prevgraf|insert|marks?",
             r"mag|magnification|[hv]offset|vsplit|(one|two)column|part|chapter|(sub)*section",
-            r"(sub)?paragraph|title.*|author|and|date|appendix|abstract|the(index|bibliography)|bibitem|figure|figurename",
+            r"(sub)?paragraph|title(|page|format|spacing)|author|date|appendix|abstract|the(index|bibliography)|bibitem",
+            r"figure|figurename",
             # Environments by their bare words, which would leave them open.
             r"end[a-z]+|list|trivlist|itemize|enumerate|description|quot(e|ation)|verse|center|flush(left|right)|tabbing",
             r"tablenotes|TPT.*|table|tabular.?|array|minipage|picture|sloppypar",
             # Definitions, and what outlives a group.
-            r"[egx]?def|let|futurelet|x?global.*|long|outer|protected|(re)?new(?!line$).*|provide.*|(Ren|N)ew.*|Provide.*",
-            r"Declare.*|(math)?chardef|(count|dimen|skip|muskip|toks)(def)?|set(counter|box)|addtocounter|(ref)?stepcounter",
-            r"counterwith.*|numberwithin|s(ave)?box|lrbox|un[hv](box|copy)|box|copy|lastbox|wd|ht|dp|advance|multiply|divide",
-            r"Set.*|makeat(letter|other)|mathversion|ExplSyntax.*|(endline|escape|newline)char|fam|(|script|scriptscript)font",
+            r"[egx]?def|let|futurelet|x?global.*|long|outer|protected|(re)?new(?!(line|ton|tie)$).*|provide.*|(Ren|N)ew.*",
+            r"Provide.*|Declare.*|(math)?chardef|(count|dimen|skip|muskip|toks)(def)?|set(counter|box)|addtocounter",
+            r"(ref)?stepcounter|counterwith.*|numberwithin|s(ave)?box|lrbox|un[hv](box|copy)|box|copy|lastbox|wd|ht|dp|advance",
+            r"multiply|divide|Set(?!(|Cells?|Rows?|Columns?|[HV]lines?)$).*|makeat(letter|other)|mathversion|ExplSyntax.*",
+            r"(endline|escape|newline)char|fam|(|script|scriptscript)font",
+            # The same by packages: etoolbox, tabularray, translations, chemgreek.
+            r"(num|dim|glue|mu)g?def|[egx]?(appto|preto)|(app|pre)tocmd|patchcmd|robustify|letcs|g?undef|def(counter|length)",
+            r"list[egx]?(add|remove)|(for|do)(cs|list).*|(set|not)(bool|toggle)|(bool|toggle)(true|false)|(unless|while)bool.*",
+            r"prgNew.*|[A-Z][a-z]*Tblr.*|.*[Tt]ranslation.*|.*chemgreek.*|protecting|expandonce|UL[a-z]+",
             # Words made of other words, conditions, loops.
-            r"(end|begin)?csname|expandafter|noexpand|unexpanded|expanded|detokenize|scantokens|string|meaning|jobname|the",
+            r"(end|begin)csname|cs(?!ch?$).*|expandafter|noexpand|unexpanded|expanded|detokenize|scantokens|string|meaning|jobname|the",
             r"romannumeral|(upper|lower)case|(Make|text)([Uu]pper|[Ll]ower)case|afterassignment|aftergroup|every.*",
             r"if(?!f$).*|else|fi|or|unless|loop|repeat|iterate|whiledo|foreach|(begin|end|b|e)group|[hv]align|(int|fp|dim|skip)eval",
         )
@@ -76,15 +85,19 @@ DENIED = re.compile(
 # Errors that are forgiven in tables, since TeX's recovery from them is what their authors see.
 FORGIVEN = frozenset({"Missing $ inserted."})
 
-# Environments that a source may begin, with or without a star.
-TABLE_ENVIRONMENTS = frozenset({"table", "tabular", "tabularx"})
+# Environments that a source may begin, with or without a star; the first make it a table.
+TABLE_ENVIRONMENTS = frozenset({"table", "tabular", "tabularx", "tabulary", "tblr"})
 ENVIRONMENTS = TABLE_ENVIRONMENTS | frozenset(
     """
-    aligned alignedat array Bmatrix bmatrix cases center dcases drcases flushleft flushright gathered gpreqnarray
-    itemize enumerate math matrix minipage multlined pmatrix rcases smallmatrix psmallmatrix bsmallmatrix Bsmallmatrix
-    vsmallmatrix Vsmallmatrix split subarray threeparttable tablenotes Vmatrix vmatrix
+    aligned alignedat array Bmatrix bmatrix cases CD center darray dcases drcases flushleft flushright footnotesize
+    gathered gpreqnarray itemize enumerate large Large math matrix minipage multlined normalsize pmatrix rcases
+    scriptsize small smallmatrix psmallmatrix bsmallmatrix Bsmallmatrix vsmallmatrix Vsmallmatrix split subarray
+    threeparttable tablenotes tiny Vmatrix vmatrix
     """.split()  # noqa: SIM905
 )
+
+# Of macros that a text defines.
+EXPANSIONS = 2000  # in one source
 
 # Of the ziamath engine, which sets an element once for each group round it, and stretches a brace piece by piece.
 VISITS = 20_000  # elements by the groups they are in

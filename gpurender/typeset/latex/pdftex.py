@@ -17,7 +17,9 @@ from typing import Any
 from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.assemble import Assembler
 from gpurender.typeset.latex.box import Box, EngineError, Failure
+from gpurender.typeset.latex.cells import split_cells, without
 from gpurender.typeset.latex.limits import FORGIVEN, ITEMS, LARGEST, LONGEST, SECONDS
+from gpurender.typeset.latex.preamble import find_packages
 from gpurender.typeset.latex.scripts import Run, Shaper, encode, find_runs
 from gpurender.typeset.latex.server import Outcome, Server
 from gpurender.typeset.latex.source import Source
@@ -54,6 +56,7 @@ class PdfTeX:
         self._runs: dict[str, Run | None] = {}
         self._assembler = Assembler(self.size, shaper)
         self._server: Server | None = None
+        self._packages: set[str] = set()
         self._sentinel = b""
         self._items = 0
         self._pid = os.getpid()
@@ -84,11 +87,18 @@ class PdfTeX:
             self._server = None
 
     def __call__(self, sources: Sequence[Source]) -> list[Box | Failure]:
-        """A box, or why not, for each source; one bad source costs none but itself.
+        """Return a box, or why there is none, for each source; one bad source or cell costs none but itself.
 
         Raises:
             EngineError: It does not work on this machine.
         """
+        results = self._set_all(sources)
+        for k, (source, result) in enumerate(zip(sources, results, strict=True)):
+            if source.style == "table" and isinstance(result, Failure) and result.kind == "error":
+                results[k] = self._quote_cells(source, result)
+        return results
+
+    def _set_all(self, sources: Sequence[Source]) -> list[Box | Failure]:
         results: list[Box | Failure] = [Failure("limit", f"longer than {LONGEST} characters")] * len(sources)
         lacking = self._shape(sources)
         for k, message in lacking.items():
@@ -100,6 +110,22 @@ class PdfTeX:
                 for k, result in zip(mine, self._set([sources[k] for k in mine]), strict=True):
                     results[k] = result
         return results
+
+    def _quote_cells(self, source: Source, failure: Failure) -> Box | Failure:
+        """Set a table again, the cells that cannot be set by themselves as their source."""
+        cells = set(range(len(split_cells(source.tex))))
+        if not 0 < len(cells) <= _BATCH:
+            return failure
+        # Each cell alone in the table, and the table without any.
+        trials = [source._replace(tex=without(source.tex, cells - {k}, shown=False)) for k in (*cells, -1)]
+        *alone, frame = self._set_all(trials)
+        bad = {k for k, result in enumerate(alone) if isinstance(result, Failure)}
+        if not bad or isinstance(frame, Failure):
+            return failure
+        (result,) = self._set_all([source._replace(tex=without(source.tex, bad))])
+        if isinstance(result, Failure):
+            return failure
+        return result._replace(note=f"a cell of its table is set as source: {failure.message}")
 
     def _shape(self, sources: Sequence[Source]) -> dict[int, str]:
         """Shape the runs that TeX's fonts lack; returns why sources cannot be set, by their indexes."""
@@ -120,10 +146,13 @@ class PdfTeX:
             self._pid, self._lock, self._server = os.getpid(), threading.RLock(), None
         return self._lock
 
-    def _started(self) -> Server:
-        if self._server is None or not self._server.alive or self._items >= ITEMS:
+    def _started(self, sources: Sequence[Source] = ()) -> Server:
+        """The server, with the packages that sources need; it keeps those that others needed."""
+        needed = self._packages.union(*(find_packages(source.tex) for source in sources))
+        if self._server is None or not self._server.alive or self._items >= ITEMS or needed != self._packages:
             self.close()
-            self._server, self._items = Server(), 0
+            self._packages = needed
+            self._server, self._items = Server(needed), 0
             self._assembler.begin()
             try:
                 sentinel = self._assembler.read(self._server.first, self._server.number).sentinel
@@ -168,7 +197,7 @@ class PdfTeX:
 
     def _run(self, sources: list[Source], careful: bool) -> tuple[Outcome, list[Box | Failure] | None]:
         """Set a batch on a server that is ended if it is harmed; then there are no results."""
-        server = self._started()
+        server = self._started(sources)
         self._items += len(sources)
         try:
             runs: list[Run] = []

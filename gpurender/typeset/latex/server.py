@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import weakref
-from importlib.resources import files
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,12 +31,14 @@ except ImportError:  # not POSIX
 
 from gpurender.typeset.latex.box import EngineError
 from gpurender.typeset.latex.limits import SECONDS
-from gpurender.typeset.latex.sandbox import INSTALL, environment, sandboxed
+from gpurender.typeset.latex.preamble import read_server
+from gpurender.typeset.latex.sandbox import INSTALL, environment, sandboxed, tex_trees
 
 __all__ = ["Outcome", "Server"]
 
 _START_SECONDS = 60.0  # until the first page: the first start after an installation reads much from disk
 _ITEM_SECONDS = 0.02  # that an item of a batch has on average, beside what one may take
+_CHEMISTRY_SECONDS = 0.2  # that mhchem may take for one formula, beyond that
 _PIPE = 2**20  # bytes, where the system allows
 _PREFIX = "gpurender-tex-"
 _YOUNG = 60.0  # seconds in which a folder without a lock may still be getting one
@@ -68,6 +70,9 @@ class Outcome(NamedTuple):
 class Server:
     """One pdfTeX process.
 
+    Args:
+        packages: Of `preamble.LARGE`, those to load.
+
     Attributes:
         pid: The process that started it: in any other it must not be used.
 
@@ -75,7 +80,7 @@ class Server:
         EngineError: It cannot be started; the message says why.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, packages: Collection[str] = ()) -> None:
         if os.name != "posix":
             raise EngineError(f"pdftex needs pipes with names, which {sys.platform} does not have")
         command = shutil.which("pdftex")
@@ -92,7 +97,7 @@ class Server:
             try:
                 lock = _lock(folder)
                 try:
-                    self._open(folder, command)
+                    self._open(folder, command, packages)
                     self._start()
                 finally:
                     os.close(lock)
@@ -101,8 +106,8 @@ class Server:
         except OSError as error:
             raise EngineError(f"pdftex cannot be started: {error}") from error
 
-    def _open(self, folder: Path, command: str) -> None:
-        text = (files("gpurender.typeset.latex") / "server.tex").read_text()
+    def _open(self, folder: Path, command: str, packages: Collection[str]) -> None:
+        text = read_server(packages)
         for name, value in (("GUARD", self._guard), ("NONCE", self._nonce), ("NUMBER", str(self.number))):
             text = text.replace(name, value)
         (folder / "srv.tex").write_text(text)
@@ -169,6 +174,7 @@ class Server:
         text = "".join([f"\\gpr{macro}{own}{{{k}}}{rest}\n{guard} {k}.\n" for k, (macro, rest) in enumerate(calls)])
         # Without care an item that hangs is only noticed: whether it is too slow is then found with care.
         seconds = SECONDS if careful else SECONDS / 4 + _ITEM_SECONDS * len(calls)
+        seconds += _CHEMISTRY_SECONDS * (text.count(r"\ce{") + text.count(r"\ch{"))
         return self._run(calls, text, time.monotonic() + seconds, careful)
 
     def _run(self, calls: list[tuple[str, str]], text: str, deadline: float, careful: bool = False) -> Outcome:
@@ -248,7 +254,7 @@ _servers: weakref.WeakSet[Server] = weakref.WeakSet()
 def _launch(folder: Path, command: str) -> subprocess.Popen[bytes]:
     options = ["-output-format=dvi", "-fmt=latex", "-no-shell-escape", "-interaction=batchmode"]
     return subprocess.Popen(
-        sandboxed([command, *options, "srv.tex"]),
+        sandboxed([command, *options, "srv.tex"], folder, tex_trees()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

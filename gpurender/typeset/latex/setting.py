@@ -9,15 +9,19 @@ from typing import Literal, get_args
 from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.box import Box, Engine, EngineError, Failure
 from gpurender.typeset.latex.document import set_as_picture
+from gpurender.typeset.latex.macros import Macro
 from gpurender.typeset.latex.sandbox import INSTALL
 from gpurender.typeset.latex.scripts import Shaper
 from gpurender.typeset.latex.source import RefusedError, Source, prepare
 from gpurender.typeset.maths import Kind
 
-__all__ = ["ENGINES", "EngineName", "LatexSetter", "LatexWarning"]
+__all__ = ["ENGINES", "EngineName", "LatexSetter", "LatexWarning", "Request"]
 
 EngineName = Literal["auto", "pdftex", "ziamath", "off"]
 ENGINES: tuple[str, ...] = get_args(EngineName)
+
+# A formula as it stands in its text, its kind, and macros by their names.
+Request = tuple[str, Kind, tuple[tuple[str, Macro], ...]]
 
 # The cache starts over, empty, when a call begins with more than this in it: boxes, and rows of glyphs, rules and
 # cells, each some 40 bytes.
@@ -45,7 +49,7 @@ class LatexSetter:
         self.width = width
         self._shaper = shaper
         self._engine: Engine | None = None
-        self._boxes: dict[tuple[str, str], Box | Failure] = {}
+        self._boxes: dict[Request, Box | Failure] = {}
         self._rows = 0
 
     @property
@@ -82,11 +86,11 @@ class LatexSetter:
 
         return Ziamath(self.size)
 
-    def __call__(self, formulas: Sequence[tuple[str, Kind]]) -> list[Box | Failure]:
-        """A box for each formula, or why there is none.
+    def __call__(self, formulas: Sequence[Request]) -> list[Box | Failure]:
+        """Return a box for each formula, or why there is none.
 
         Args:
-            formulas: Each as it stands in its text, delimiters and all, and its kind.
+            formulas: Each as it stands in its text, delimiters and all; its kind; and the macros that it may use.
 
         Raises:
             EngineError: The engine does not work, or does so no more.
@@ -95,12 +99,13 @@ class LatexSetter:
             self._boxes.clear()
             self._rows = 0
         asked = {}
-        for text, kind in dict.fromkeys(formulas):
-            if (text, kind) not in self._boxes:
+        for request in dict.fromkeys(formulas):
+            if request not in self._boxes:
+                text, kind, macros = request
                 try:
-                    asked[text, kind] = prepare(text, kind)._replace(width=self.width)
+                    asked[request] = prepare(text, kind, dict(macros))._replace(width=self.width)
                 except RefusedError as error:
-                    self._boxes[text, kind] = Failure(error.kind, str(error))
+                    self._boxes[request] = Failure(error.kind, str(error))
         if asked:
             for key, box in zip(asked, self._set(list(asked.values())), strict=True):
                 self._boxes[key] = box = _checked(box, asked[key].style == "table")

@@ -1,17 +1,26 @@
 r"""What an engine is given: a formula or table without its delimiters, on one line, checked against the limits.
 
-Prompts are not TeX files: `%` and `#` in maths are signs; environments that number or break pages become those that can
-stand within a formula. In a table `%` after a digit is a sign, elsewhere it begins a comment.
+Prompts are not TeX files: `%` and `#` in maths are signs; HTML entities are the characters that they name; environments
+that number or break pages become those that can stand within a formula. In a table `%` after a digit is a sign,
+elsewhere it begins a comment. Definitions are taken out, and macros expanded, before anything is checked.
 """
 
 from __future__ import annotations
 
+import html
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from gpurender.typeset.latex.limits import DENIED, ENVIRONMENTS, LONGEST, TABLE_ENVIRONMENTS
-from gpurender.typeset.maths import Formula, Kind, find_formulas
+from gpurender.typeset.latex.cells import split_cells, without
+from gpurender.typeset.latex.limits import DENIED, ENVIRONMENTS, LONGEST
+from gpurender.typeset.latex.macros import Macro, MacroError, collect, expand
+from gpurender.typeset.latex.physical import write_quantities
+from gpurender.typeset.latex.tables import quote_verbatim, rewrite_table
+from gpurender.typeset.maths import ENVIRONMENTS as MATHS_AND_TABLES
+from gpurender.typeset.maths import TABLES, Formula, Kind, find_formulas
 
 __all__ = ["RefusedError", "Source", "Style", "prepare"]
 
@@ -56,18 +65,32 @@ _ACCENT = re.compile(
     r"(\\math(?:bb|bf|cal|frak|it|rm|scr|sf|tt) *(?:\{[^{}]*\}|[A-Za-z]))"
 )
 _DOLLARS = re.compile(r"\$(?:[^$\\]|\\.)+\$", re.DOTALL)
-_LISTS = {"itemize", "enumerate"}
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_MATHS = MATHS_AND_TABLES - TABLES - {"table"}
+# What definitions set up for all of an item, and the form of its value.
+_LENGTHS = "tabcolsep arraycolsep arrayrulewidth extrarowheight heavyrulewidth lightrulewidth cmidrulewidth".split()  # noqa: SIM905
+_LENGTH = re.compile(r"\s*-?[0-9]*\.?[0-9]+\s*(?:pt|em|ex|cm|mm|in|bp|pc|sp)\s*")
+_SETTINGS = {name: (rf"\setlength{{{{\{name}}}}}{{{{{{}}}}}}", _LENGTH) for name in _LENGTHS}
+_SETTINGS["arraystretch"] = (r"\setarraystretch{{{}}}", re.compile(r"\s*[0-9]*\.?[0-9]+\s*"))
+# Words that are rewritten or define, or are parts of one: they are looked for once.
+_RARE = re.compile(
+    r"\\(?=[Ddhlnoprsuv])(?:verb|lstinline|url|nolinkurl|path|href|pu|or|(?:re)?new|provide|Declare|def|let|setlength)"
+)
+# A primitive of TeX, but KaTeX's and Wikipedia's sign.
+_OR = re.compile(r"\\or(?![A-Za-z])")
+_LISTS = {"itemize", "enumerate", "tablenotes"}
 _LAST = re.compile(r"(?<!\\)(?:\\\\)*\\$")
 _BLANK = re.compile(r"\s+")
 _WORD = re.compile(r"\\(?:(begin|end) *\{([^{}]*)\}|([A-Za-z]+))|(\\[^A-Za-z]|&)|([{}])|([\x00-\x1f\x7f\ud800-\udfff])")
 
 
-def prepare(text: str, kind: Kind) -> Source:
+def prepare(text: str, kind: Kind, macros: Mapping[str, Macro] = MappingProxyType({})) -> Source:
     """A formula as a scanner found it, delimiters and all, as engines take it.
 
     Args:
         text: From the first character of the delimiter, or of the environment or command, to the last.
         kind: As the scanner says.
+        macros: Those that hold here; the text's definitions, as far as it has any, come on top.
 
     Raises:
         RefusedError: It may not be set.
@@ -82,19 +105,27 @@ def prepare(text: str, kind: Kind) -> Source:
         (start, stop, found), *more = find_formulas(text) or [Formula(0, 0, "other")]
         if found == "other" and _DOLLARS.fullmatch(text):
             # Somebody says that it is a formula, however it would read in a text.
-            return prepare(text, "inline")
+            return prepare(text, "inline", macros)
         if found in ("inline", "display", "environment"):
             if more or (start, stop) != (0, len(text)):
                 raise RefusedError("error", "there is text around its formulas: set it as a text")
-            return prepare(text, found)
+            return prepare(text, found, macros)
     style: Style = "inline" if kind in ("inline", "command") else "display"
     if kind in ("inline", "display"):
         size = 2 if text.startswith(("$$", "\\")) else 1
         text = text[size:-size]
-    elif kind == "environment":
-        begin = _ENVIRONMENT.match(text)
-        if begin and begin[2] in TABLE_ENVIRONMENTS:
-            style, text = "table", _strip_comments(text)
+    is_rare = _RARE.search(text) is not None
+    if is_rare:
+        text = quote_verbatim(text)
+    if kind == "environment" and not ((begin := _ENVIRONMENT.match(text)) and begin[2] in _MATHS):
+        style, text = "table", _strip_comments(text)
+    if "&" in text and ";" in text:
+        text = _ENTITY.sub(_character, _ENTITY.sub(_character, text))
+    if macros or is_rare:
+        text, macros = _define(text, macros)
+        text = _OR.sub(r"\\lor", write_quantities(text))
+    if style == "table":
+        text = rewrite_table(text, macros)
     if "%" in text or "#" in text:
         text = _SIGN.sub(lambda m: m[1] or "\\" + m[0], text)
     if style != "table":
@@ -105,11 +136,59 @@ def prepare(text: str, kind: Kind) -> Source:
     if _LAST.search(text):
         # A space that has a backslash before it is no blank.
         text += " "
+    if style == "table":
+        return Source(_check_table(text), style)
     has_lines, has_columns = check(text)
-    if style != "table" and (has_lines or has_columns):
+    if has_lines or has_columns:
         name = "aligned" if has_columns else "gathered"
         text = rf"\begin{{{name}}}{text}\end{{{name}}}"
     return Source(text, style)
+
+
+def _character(entity: re.Match[str]) -> str:
+    character = html.unescape(entity[0])
+    # In a source a dollar would be a delimiter, and TeX's space that is no place for a line's end is a tilde.
+    return {"$": r"\$", "\xa0": "~"}.get(character, character)
+
+
+def _define(text: str, macros: Mapping[str, Macro]) -> tuple[str, Mapping[str, Macro]]:
+    """Take the definitions out of a text, and expand it by them and those that were there before."""
+    parts: list[str] = []
+    at = 0
+    for definition in collect(text):
+        if definition.start >= at:
+            parts.append(text[at : definition.start])
+        at = definition.stop
+        macros = {**macros, definition.name: definition.macro}
+    if not macros:
+        return text, macros
+    try:
+        text = expand("".join(parts) + text[at:], macros)
+    except MacroError as error:
+        raise RefusedError("limit", str(error)) from error
+    for name, (setting, form) in _SETTINGS.items():
+        if name in macros and form.fullmatch(macros[name].body):
+            text = setting.format(macros[name].body.strip()) + text
+    return text, macros
+
+
+def _check_table(text: str) -> str:
+    """Check a table; a cell that would be refused by itself becomes its source."""
+    try:
+        check(text)
+    except RefusedError:
+        bad = {k for k, (start, stop, _) in enumerate(split_cells(text)) if _is_refused(text[start:stop])}
+        text = without(text, bad)
+        check(text)
+    return text
+
+
+def _is_refused(text: str) -> bool:
+    try:
+        check(text)
+    except RefusedError:
+        return True
+    return False
 
 
 def _strip_comments(text: str) -> str:

@@ -141,7 +141,8 @@ def test_units(engine):
     box, plain = engine(_inline(r"\SI[mode=text]{8.4}{\percent}", r"8.4\,\%"))
     assert box.width == plain.width
     (failure,) = engine(_inline(r"\percent"))
-    assert failure == Failure("error", r"Undefined control sequence \percent")
+    assert failure.kind == "error"
+    assert failure.message.startswith("Undefined control sequence")
     assert isinstance(engine(_inline(r"\SI{3e8}{\kilo\meter\per\second\squared}"))[0], Box)
 
 

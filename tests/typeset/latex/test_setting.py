@@ -49,24 +49,24 @@ def setter(engine):
 
 
 def test_each_formula_is_asked_for_once(setter, engine):
-    both = setter([("$x$", "inline"), ("$y$", "inline"), ("$x$", "inline")])
+    both = setter([("$x$", "inline", ()), ("$y$", "inline", ()), ("$x$", "inline", ())])
     assert both[0] is both[2]
     # The same source in another style is another formula.
-    setter([("$y$", "inline"), ("$$x$$", "display")])
+    setter([("$y$", "inline", ()), ("$$x$$", "display", ())])
     assert engine.asked == [["x", "y"], ["x"]]
 
 
 def test_the_cache_starts_over_when_full(setter, engine, monkeypatch):
     monkeypatch.setattr(setting, "BOXES", 3)
     for n in range(10):
-        setter([(f"${n}$", "inline")])
+        setter([(f"${n}$", "inline", ())])
         assert len(setter._boxes) <= 4
-    setter([("$0$", "inline")])
+    setter([("$0$", "inline", ())])
     assert engine.asked[-1] == ["0"]
 
 
 def test_what_is_refused_is_never_asked_for(setter, engine):
-    (failure,) = setter([(r"$\input{x}$", "inline")])
+    (failure,) = setter([(r"$\input{x}$", "inline", ())])
     assert failure.kind == "denied"
     assert "\\input" in failure.message
     assert engine.asked == []
@@ -75,14 +75,14 @@ def test_what_is_refused_is_never_asked_for(setter, engine):
 def test_a_box_without_ink_is_an_empty_width():
     setter = LatexSetter("auto", 26.0, 700)
     setter._engine = Recorder(box(ink=(5, 0, 5, 0)))
-    (blank,) = setter([("$x$", "inline")])
+    (blank,) = setter([("$x$", "inline", ())])
     assert blank.width == 64
 
 
 def test_a_box_without_ink_and_width_is_a_failure():
     setter = LatexSetter("auto", 26.0, 700)
     setter._engine = Recorder(box(ink=(5, 0, 5, 0))._replace(width=0))
-    (failure,) = setter([("$x$", "inline")])
+    (failure,) = setter([("$x$", "inline", ())])
     assert isinstance(failure, Failure)
     assert "visible" in failure.message
 

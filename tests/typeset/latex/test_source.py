@@ -31,7 +31,7 @@ from gpurender.typeset.latex.source import RefusedError, is_denied, prepare
         (
             "\\begin{tabular}{c} % a comment\n 5% & 6 % \\\\ % more\n x \\% \\end{tabular}",
             "environment",
-            "\\begin{tabular}{c} 5\\% & 6 \\% \\\\ x \\% \\end{tabular}",
+            "\\begin{tabular}{cc} 5\\% & 6 \\% \\\\ x \\% \\end{tabular}",
             "table",
         ),
     ],
@@ -54,7 +54,19 @@ def test_prepare(text, kind, tex, style):
         (r"\iffalse", r"\iffalse"),
         (r"\loop\iftrue\repeat", r"\loop"),
         (r"\batchmode", r"\batchmode"),
-        (r"\newcommand{\x}{y}", r"\newcommand"),
+        (r"\newenvironment{x}{y}{z}", r"\newenvironment"),
+        (r"\newif\ifx", r"\newif"),
+        (r"\csuse{input}", r"\csuse"),
+        (r"\csgdef{alpha}{x}", r"\csgdef"),
+        (r"\appto\alpha{x}", r"\appto"),
+        (r"\patchcmd\alpha{x}{y}{}{}", r"\patchcmd"),
+        (r"\AddToHook{x}{y}", r"\AddToHook"),
+        (r"\UseOneTimeHook{x}", r"\UseOneTimeHook"),
+        (r"\SetSymbolFont{x}", r"\SetSymbolFont"),
+        (r"\SetTblrInner{x}", r"\SetTblrInner"),
+        (r"\RawShipout\hbox{}", r"\RawShipout"),
+        (r"\LoadDictionary{x}", r"\LoadDictionary"),
+        (r"\includegraphics{x}", r"\includegraphics"),
         (r"\pdfliteral{x}", r"\pdfliteral"),
         (r"\begin{document}", "document"),
         (r"\begin{filecontents}", "filecontents"),
@@ -83,6 +95,62 @@ def test_refused(tex, named):
 def test_words_that_look_denied_are_not():
     for word in ("iff", "longrightarrow", "partial", "newline", "fint", "defn", "outerx", "theta", "order", "readable"):
         assert not is_denied(word)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("hookrightarrow", "hookleftarrow", "xhookrightarrow", "xhookleftarrow", "lhook", "rhook", "newton", "newtie"),
+        *("newline", "Set", "SetCell", "SetRow", "and", "set", "csc", "csch", "listing", "titleof", "fontseries"),
+        *("selectfont", "insertion", "includes"),
+    ],
+)
+def test_words_that_denied_ones_begin_or_end_with_are_not(word):
+    assert not is_denied(word)
+
+
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        ("$a &lt; b$", "a < b"),
+        ("$a &gt; b$", "a > b"),
+        ("$a&lt;b&le;c$", "a<b≤c"),
+        ("$f&#39;(x)$", "f'(x)"),
+        ("$f&#x27;(x)$", "f'(x)"),
+        ("$a&nbsp;b$", "a~b"),
+        ("$a &amp;lt; b$", "a < b"),
+        ("$&#36;5$", r"\$5"),
+        ("$5&#37;$", r"5\%"),
+        (r"$\begin{matrix}a&amp;b\end{matrix}$", r"\begin{matrix}a&b\end{matrix}"),
+        (r"$\begin{matrix}a& b; c&d\end{matrix}$", r"\begin{matrix}a& b; c&d\end{matrix}"),
+        (r"$\begin{matrix}a&b;&lt\end{matrix}$", r"\begin{matrix}a&b;&lt\end{matrix}"),
+    ],
+)
+def test_entities_are_characters(text, tex):
+    assert prepare(text, "inline").tex == tex
+
+
+def test_entities_hide_no_word():
+    with pytest.raises(RefusedError, match="input"):
+        prepare("$&#92;input{x}$", "inline")
+    with pytest.raises(RefusedError, match=re.escape("^^")):
+        prepare("$&#94;&#94;5cinput$", "inline")
+
+
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        (r"$\verb|a_b|$", r"\texttt{a\_b}"),
+        (r"$\verb*+50%+$", r"\texttt{50\%}"),
+        (r"$\url{http://a.b/c_d?e=%20#1}$", r"\texttt{http://a.b/c\_d?{}e=\%20\#1}"),
+        (r"$\href{http://x_y}{z}$", "{z}"),
+        (r"$\pu{1.2e3 kJ mol-1}$", r"\ensuremath{1.2\times10^{3}\,\mathrm{kJ\,mol^{-1}}}"),
+        (r"$\pu{m/s^2}$", r"\ensuremath{\mathrm{m/s^{2}}}"),
+        (r"$\pu{5 \mu m}$", r"\ensuremath{5\,\mathrm{\mu m}}"),
+    ],
+)
+def test_verbatim_and_quantities(text, tex):
+    assert prepare(text, "inline").tex == tex
 
 
 @given(
