@@ -3,7 +3,7 @@ r"""Literal ranges: where a text is code, in which nothing is a formula.
 - Fenced code (CommonMark 0.31, section 4.5): from a line of three or more backticks or tildes to the next line of as
   many, or to the end; at any indentation, since prompts nest it in lists.
 - Indented code (section 4.4): lines that begin with four spaces or a tab, after a blank line or at the start, but not
-  in a list, whose items are indented too.
+  in a list, whose items are indented too, and no displayed formula.
 - Code spans (section 6.1): between runs of as many backticks, within a paragraph; not TeX's quotes, ``so''.
 - `[asy]..[/asy]` (Asymptote), the HTML elements `code`, `pre`, `kbd`, `samp`, `script` and `style`, and the
   environments `verbatim`, `lstlisting`, `minted` and `asy`.
@@ -29,8 +29,9 @@ _OPENING = re.compile(
 _MARKS = ("`", "~~~", "[asy]", "</", "\\begin{")
 _INDENTED = re.compile(r" {4}| {0,3}\t")
 _ITEM = re.compile(r"[ \t>]*(?:[-*+•]|\(?(?:\d{1,9}|[A-Za-z])[.)])[ \t]")
+_DISPLAYS = ("$$", "\\[", "\\begin{")
 _TICKS = re.compile(r"`+")
-_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
+_PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
 
 
 def find_literals(text: str) -> list[tuple[int, int]]:
@@ -60,7 +61,7 @@ def _indented_blocks(text: str) -> Iterator[tuple[int, int]]:
                 in_list = True
             elif start < 0 and not line[0].isspace():
                 in_list = False
-            elif start < 0 and is_indented and may_begin and not in_list:
+            elif start < 0 and is_indented and may_begin and not in_list and not line.lstrip().startswith(_DISPLAYS):
                 start = at
             stop = at + len(line.rstrip("\r\n"))
         may_begin = is_blank
@@ -120,7 +121,7 @@ class _Literals:
         return stop + len(self.text[stop : stop + 2].partition("}")[0]) + 1 if closing[0] == "\\" else stop
 
     def _fence_end(self, fence: str, start: int) -> int:
-        closing = re.compile(rf"^[ \t>]*{fence[0]}{{{len(fence)},}}[ \t]*$", re.MULTILINE).search(self.text, start)
+        closing = re.compile(rf"^[ \t>]*{fence[0]}{{{len(fence)},}}[ \t\r]*$", re.MULTILINE).search(self.text, start)
         return closing.end() if closing else len(self.text)
 
     def _span_end(self, ticks: str, start: int) -> int | None:

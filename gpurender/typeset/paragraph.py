@@ -83,6 +83,36 @@ def _has_bars(codes, start, stop):
     return found
 
 
+@njit(cache=True, nogil=True)
+def _center(displays, left, right, rightwards, out_xy, out_rules, boxes, places):
+    """Move displays to the middle of a page's text, whose ink is in [left, right).
+
+    Text beside a display that is wider begins where that does. Returns where the page's ink is then.
+    """
+    if right < left:
+        left = right = np.int64(0)
+    widest = np.int64(0)
+    for k in range(len(displays)):
+        widest = max(widest, displays[k, 9] - displays[k, 8])
+    if widest > right - left and rightwards:
+        left = right - widest
+    elif widest > right - left:
+        right = left + widest
+    for k in range(len(displays)):
+        dx = left + (right - left - displays[k, 9] + displays[k, 8]) // 2 - displays[k, 8]
+        for g in range(displays[k, 0], displays[k, 1]):
+            out_xy[g, 0] += dx << 6
+        for r in range(displays[k, 2], displays[k, 3]):
+            out_rules[r, 0] += dx << 6
+            out_rules[r, 2] += dx << 6
+        for w in range(displays[k, 4], displays[k, 5]):
+            boxes[w, 0] += dx
+            boxes[w, 2] += dx
+        for b in range(displays[k, 6], displays[k, 7]):
+            places[b, 2] += dx
+    return left, right
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
     codes, words, begins, spaces, starts, text_starts, levels, bases, breaks, is_complex,
@@ -186,8 +216,8 @@ def _fill(
                     too_wide = too_wide or widths[i] > limit
                     is_shifted = is_display and centered and trim
                     if is_shifted:
-                        shows = displays[shown]
-                        shows[0], shows[2], shows[4], shows[6] = g_out, r_out, w_out, b_out
+                        displays[shown, 0], displays[shown, 2] = g_out, r_out
+                        displays[shown, 4], displays[shown, 6] = w_out, b_out
                     for k in range(box_glyph_offsets[b], box_glyph_offsets[b + 1]):
                         out_ids[g_out] = box_glyphs[k, 1]
                         out_fonts[g_out] = first_font + box_glyphs[k, 0]
@@ -230,8 +260,9 @@ def _fill(
                     places[b_out, 0], places[b_out, 1], places[b_out, 2], places[b_out, 3] = b, n, px, y
                     b_out += 1
                     if is_shifted and entries[word, LEFT] < entries[word, RIGHT]:
-                        shows[1], shows[3], shows[5], shows[7] = g_out, r_out, w_out, b_out
-                        shows[8], shows[9] = entries[word, LEFT], entries[word, RIGHT]
+                        displays[shown, 1], displays[shown, 3] = g_out, r_out
+                        displays[shown, 5], displays[shown, 7] = w_out, b_out
+                        displays[shown, 8], displays[shown, 9] = entries[word, LEFT], entries[word, RIGHT]
                         shown += 1
                     continue
                 if entries[word, FLAGS] & ENDLESS:
@@ -294,29 +325,9 @@ def _fill(
             else:
                 ink_left = min(ink_left, 0)
         if shown:
-            # Displays stand in the middle of the text; of a display that is wider, the text begins where that does.
-            if ink_right < ink_left:
-                ink_left = ink_right = np.int64(0)
-            widest = np.int64(0)
-            for k in range(shown):
-                widest = max(widest, displays[k, 9] - displays[k, 8])
-            if widest > ink_right - ink_left and any_base:
-                ink_left = ink_right - widest
-            elif widest > ink_right - ink_left:
-                ink_right = ink_left + widest
-            for k in range(shown):
-                shows = displays[k]
-                dx = ink_left + (ink_right - ink_left - shows[9] + shows[8]) // 2 - shows[8]
-                for g in range(shows[0], shows[1]):
-                    out_xy[g, 0] += dx << 6
-                for r in range(shows[2], shows[3]):
-                    out_rules[r, 0] += dx << 6
-                    out_rules[r, 2] += dx << 6
-                for w in range(shows[4], shows[5]):
-                    boxes[w, 0] += dx
-                    boxes[w, 2] += dx
-                for b in range(shows[6], shows[7]):
-                    places[b, 2] += dx
+            ink_left, ink_right = _center(
+                displays[:shown], ink_left, ink_right, any_base, out_xy, out_rules, boxes, places
+            )
         left, top, right, bottom = np.int64(0), np.int64(0), np.int64(width - 2 * margin), y - baseline + leading
         if ink_right < ink_left:
             if y <= tallest:
@@ -425,12 +436,14 @@ def set_pages(
     # Half-leading above and below, as in CSS, on a whole pixel.
     baseline = round((style.line_height - (font.ascent + font.descent) / 64) / 2 + font.ascent / 64)
     em = font.key.size
+    # Where no word is high enough to meet another of the next line, lines need not be looked at.
+    may_meet = style.keeps_off and cache.deepest - cache.tallest > style.line_height
     used, boxed, placed = _fill(
         codes, *tokens, text_starts, runs.levels, runs.bases, runs.breaks, runs.complex,
         cache.words, cache.glyphs, cache.details,
         first_box, len(cache.stack.fonts), insets.kinds, insets.extents, insets.glyphs, insets.glyph_offsets,
         insets.rules, insets.rule_offsets, insets.cells, insets.cell_offsets,
-        max(1, font.space), font.zero // 2, font.ascent, font.descent, style.line_height, 0 if style.keeps_off else -1,
+        max(1, font.space), font.zero // 2, font.ascent, font.descent, style.line_height, 0 if may_meet else -1,
         round(GAP * em), round(LINE_SKIP * em), round(DISPLAY_SKIP * em), round(64 * em), baseline,
         (style.width - 2 * style.margin) * 64, style.width, style.margin, style.trim, style.display == "center",
         style.max_pixels,

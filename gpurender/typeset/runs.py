@@ -317,7 +317,9 @@ def _codes(text: str) -> np.ndarray:
 def _verbatim(text: str) -> Iterator[tuple[int, int]]:
     """The ranges that stand as they are in any text, formulas, code, URLs: line by line, in order, none nested."""
     scanned = scan(text)
-    ranges = [(start, stop) for start, stop, _ in scanned.formulas] + [*scanned.literals]
+    # Indentation alone makes prose no code.
+    literals = [(start, stop) for start, stop in scanned.literals if not text[start].isspace()]
+    ranges = [(start, stop) for start, stop, _ in scanned.formulas] + literals
     if any(mark in text for mark in _MARKS):
         ranges += [match.span() for match in _VERBATIM.finditer(text)]
     at = 0

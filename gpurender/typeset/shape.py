@@ -361,6 +361,7 @@ class WordCache:
         details: [.., 4] int32, more of the same glyphs; columns `PEN` to `FIRST`.
         words: [words, 12] int32; columns `KEY` to `FLAGS`.
         has_missing: Whether any word has missing glyphs.
+        tallest, deepest: The first and last row of ink, from the baseline down, of words in the stack's first font.
     """
 
     def __init__(self, stack: FontStack, max_words: int, language: int) -> None:
@@ -382,6 +383,7 @@ class WordCache:
         self.glyphs = np.empty((0, BREAK + 1), np.int32)
         self.details = np.empty((0, FIRST + 1), np.int32)
         self.has_missing = False
+        self.tallest = self.deepest = 0
         self._boxes, self._ranges = np.empty((0, 4), np.float32), np.empty((0, 2), np.int32)
         self._scratch = [np.empty(0, np.int32) for _ in range(3)]
 
@@ -460,6 +462,10 @@ class WordCache:
             boxes[owners == number] = fonts[number].ink(rows[owners == number, ID])
         _measure(first, count, self.words, self.glyphs, self.details, boxes)
         self._break_new(first, count)
+        rows = self.words[new][self.words[new, FONT] == 0]
+        if len(rows):
+            self.tallest = min(self.tallest, int(rows[:, TOP].min()))
+            self.deepest = max(self.deepest, int(rows[:, BOTTOM].max()))
         self.has_missing = self.has_missing or bool((self.words[new, FLAGS] & MISSING).any())
         self._shaped, self._used = count, used
 

@@ -25,7 +25,7 @@ SCRAPS = st.lists(
         (r"\(x\) then \[y\\[2pt]z\]", [r"\(x\)", r"\[y\\[2pt]z\]"]),
         (r"\begin{align*}a&=b\\\end{align*}!", [r"\begin{align*}a&=b\\\end{align*}"]),
         (
-            r"\begin{matrix}\begin{matrix}a\end{matrix}\end{matrix} b",
+            r"\begin{matrix}\begin{matrix}a\end{matrix}\end{matrix} and b",
             [r"\begin{matrix}\begin{matrix}a\end{matrix}\end{matrix}"],
         ),
         (r"so \frac{a}{b} \sqrt[3]{x} \alpha_{1}^2 be", [r"\frac{a}{b} \sqrt[3]{x} \alpha_{1}^2"]),
@@ -72,7 +72,7 @@ def test_not_formulas(text):
 
 
 def test_kinds():
-    text = r"$a$ \(b\) $$c$$ \[d\] \begin{cases}e\end{cases} \frac{1}{2}"
+    text = r"$a$ \(b\) $$c$$ \[d\] \begin{cases}e\end{cases} or \frac{1}{2}"
     kinds = [f.kind for f in find_formulas(text)]
     assert kinds == ["inline", "inline", "display", "display", "environment", "command"]
 
@@ -167,6 +167,11 @@ def test_no_dollar_of_the_exercises_is_left_over(prompts):
             "$x ",
             "(\\pi",
             "~~~",
+            "x^{2}",
+            "\\text{a} = ",
+            "1 + (\\pi + ",
+            "|",
+            "&lt;\\alpha",
         ),
     ],
 )
@@ -174,3 +179,13 @@ def test_hostile_texts_end(scrap):
     """Quadratic time would take hours here."""
     find_formulas(scrap * 100_000)
     find_formulas(f"${scrap * 100_000}$")
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("{", "}"), ("\\text{", "}"), ("\\begin{center}", "\\end{center}"), ("\\alpha(", ")")]
+)
+def test_hostile_nests_end(opening, closing):
+    """Quadratic time would take minutes here."""
+    nest = opening * 50_000 + closing * 50_000
+    find_formulas(nest)
+    find_formulas(f"$x {nest}$")

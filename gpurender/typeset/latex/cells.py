@@ -45,7 +45,7 @@ RULE = re.compile(
 # What may stand before a row's first cell.
 _LEAD = re.compile(
     r"(?:\s|\\(?:hline|(?:top|mid|bottom)rule|cmidrule|morecmidrules|cline|[hc]dashline|hhline|specialrule|addlinespace|rowcolors?"
-    r"|arrayrulecolor|noalign|rule)(?![A-Za-z])(?:\[[^\]]*\]|\([^()]*\)|\{[^{}]*\})*)*"
+    r"|arrayrulecolor|noalign)(?![A-Za-z])(?:\[[^\]]*\]|\([^()]*\)|\{[^{}]*\})*)*"
 )
 _TOKEN = re.compile(
     r"\\(begin|end) ?\{[A-Za-z]+\*?\}|(\\\\|\\(?:tabularnewline|cr)(?![A-Za-z]))|\\[A-Za-z]+|\\.|[{}&]", re.DOTALL

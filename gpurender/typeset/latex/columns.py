@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from gpurender.typeset.latex.limits import LONGEST
 from gpurender.typeset.latex.macros import Macro, expand, read_argument
 
 __all__ = ["read_columns"]
@@ -19,6 +20,7 @@ _NEAREST = {"L": "l", "C": "c", "R": "r", "d": "r", "n": "r", ".": "D{.}{.}{-1}"
 _PARAGRAPHS = {"M": "m", "B": "b"}
 _ALIGNED = {"L": r"\raggedright", "C": r"\centering", "R": r"\raggedleft"}
 _MOST = 100  # repetitions
+_STEPS = 2000  # through one description, with all that it expands to
 
 
 def read_columns(spec: str, name: str, macros: Mapping[str, Macro]) -> tuple[str, list[str]]:
@@ -31,12 +33,16 @@ def read_columns(spec: str, name: str, macros: Mapping[str, Macro]) -> tuple[str
     """
     out: list[str] = []
     kinds: list[str] = []
-    while part := _PART.match(spec):
+    for _ in range(_STEPS):
+        part = _PART.match(spec)
+        if part is None:
+            break
         sign, line, kind = part.groups()
         rest = spec[part.end() :]
         if sign == "*":
             (count, columns), rest = _take(rest, 2)
-            spec = columns * min(int(count) if count.strip().isdigit() else 1, _MOST) + rest
+            repetitions = int(count) if re.fullmatch(r"\s*[0-9]{1,3}\s*", count) else 1
+            spec = (columns * min(repetitions, _MOST) + rest)[:LONGEST]
             continue
         if sign:
             (argument,), rest = _take(rest, 1)
@@ -45,9 +51,7 @@ def read_columns(spec: str, name: str, macros: Mapping[str, Macro]) -> tuple[str
             out.append(line)
         elif kind and (macro := macros.get(f"column {kind}")):
             spec = expand(rf"\{kind}" + rest, {kind: macro})
-            if len(kinds) < _MOST:
-                continue
-            rest = ""
+            continue
         elif kind:
             kinds.append(kind)
             column, rest = _read_kind(kind, rest, name)

@@ -219,7 +219,8 @@ def _call(tex: str, at: int, macro: Macro) -> tuple[str, int] | None:
         if found[1] == "#" or int(found[1]) > len(arguments):
             return "#" if found[1] == "#" else ""
         argument = arguments[int(found[1]) - 1]
-        # A word must not grow by the letter behind it.
-        return argument + " " if _ENDS_IN_WORD.search(argument) else argument
+        # No word, of the body or of the argument, may grow by a letter behind it.
+        before = " " if _ENDS_IN_WORD.search(macro.body, 0, found.start()) and argument[:1].isalpha() else ""
+        return before + argument + (" " if _ENDS_IN_WORD.search(argument) else "")
 
     return (_PARAMETER.sub(put, macro.body) if macro.arity else macro.body), at

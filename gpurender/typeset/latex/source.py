@@ -121,11 +121,14 @@ def prepare(text: str, kind: Kind, macros: Mapping[str, Macro] = MappingProxyTyp
         style, text = "table", _strip_comments(text)
     if "&" in text and ";" in text:
         text = _ENTITY.sub(_character, _ENTITY.sub(_character, text))
-    if macros or is_rare:
-        text, macros = _define(text, macros)
-        text = _OR.sub(r"\\lor", write_quantities(text))
-    if style == "table":
-        text = rewrite_table(text, macros)
+    try:
+        if macros or is_rare:
+            text, macros = _define(text, macros)
+            text = _OR.sub(r"\\lor", write_quantities(text))
+        if style == "table":
+            text = rewrite_table(text, macros)
+    except MacroError as error:
+        raise RefusedError("limit", str(error)) from error
     if "%" in text or "#" in text:
         text = _SIGN.sub(lambda m: m[1] or "\\" + m[0], text)
     if style != "table":
@@ -162,10 +165,7 @@ def _define(text: str, macros: Mapping[str, Macro]) -> tuple[str, Mapping[str, M
         macros = {**macros, definition.name: definition.macro}
     if not macros:
         return text, macros
-    try:
-        text = expand("".join(parts) + text[at:], macros)
-    except MacroError as error:
-        raise RefusedError("limit", str(error)) from error
+    text = expand("".join(parts) + text[at:], macros)
     for name, (setting, form) in _SETTINGS.items():
         if name in macros and form.fullmatch(macros[name].body):
             text = setting.format(macros[name].body.strip()) + text

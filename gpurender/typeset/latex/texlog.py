@@ -43,7 +43,9 @@ def errors(log: str) -> list[str]:
         text = _GOES_ON.sub(" ", message).strip()
         if text == "Undefined control sequence.":
             words = _WORDS.findall(context)
-            text = f"Undefined control sequence {words[-1]}" if words else text
+            # siunitx reports units where none is allowed by a word of its own.
+            last = words[0 if words[-1] == r"\ERROR" else -1] if words else ""
+            text = f"Undefined control sequence {last}" if words else text
         elif text.startswith("Forbidden control sequence"):
             text = "something is never closed"
         else:

@@ -29,6 +29,7 @@ from gpurender.typeset.latex.source import RefusedError, prepare
         (r"\let\old\vec\renewcommand{\vec}[1]{\old{#1}'}\vec{x}", r"\vec{x}'"),
         (r"\newcommand{\a}{\alpha}\a b", r"\alpha b"),
         (r"\newcommand{\f}[1]{#1x}\f\beta", r"\beta x"),
+        (r"\newcommand{\f}[1]{\in#1}\f{put}", r"\in put"),
         (r"\newcommand{\a}{\b}\newcommand{\b}[1]{<#1>}\a{x}", "<x>"),
         (r"\newcommand{\a}{1}\newcommand{\a}{2}\a", "2"),
         (r"\newcommand{\a}{x}\alpha\ab", r"\alpha\ab"),

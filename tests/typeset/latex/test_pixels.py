@@ -146,10 +146,11 @@ def test_real_formulas_equal_tex_own_pages(tmp_path, pieces):
 
 
 def test_real_tables_equal_tex_own_pages(tmp_path, pieces):
-    sources = pieces("tables")
+    # One lacks a line end before a rule: LaTeX by itself cannot set it.
+    sources = [tex for tex in pieces("tables") if r"\rule{0pt}{30pt}" not in tex]
     found = compare(sources, tmp_path)
-    # All but one with a diagonal, which is a picture, and one that TeX cannot set.
-    assert len(found) >= len(sources) - 2
+    # All but one with a diagonal, which is a picture.
+    assert len(found) >= len(sources) - 1
     check(sources, found)
 
 
@@ -164,7 +165,7 @@ def test_the_comparison_sees_a_shift(tmp_path):
 
 def test_the_engines_agree_in_width(pieces):
     rows = pieces("formulas")[::10]
-    formulas = [(f"$${tex}$$", "display") for tex in rows]
+    formulas = [(f"$${tex}$$", "display", ()) for tex in rows]
     ours, theirs = (LatexSetter(name, SIZE, 0)(formulas) for name in ("pdftex", "ziamath"))
     ratios = [b.width / a.width for a, b in zip(ours, theirs, strict=True) if isinstance(a, Box) and isinstance(b, Box)]
     assert len(ratios) > 0.95 * len(rows)

@@ -192,10 +192,20 @@ def test_a_character_of_no_font_is_source_with_a_reason(tex):
     assert layout.word_kinds.tolist().count(FORMULA) == 1
 
 
-@pytest.mark.parametrize("formula", [r"$\"o$", r"$\'e+1$", r"$\textdegree$"])
-def test_text_accents_in_maths_are_source_with_a_reason(typesetter, formula):
-    layout = typesetter(formula)
-    # LaTeX only warns of these, and draws other characters.
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [(r"$\"o$", ["dieresis", "o"]), (r"$\'e+1$", ["acute", "e", "plus", "one"]), (r"$\textdegree$", ["degree"])],
+)
+def test_text_accents_in_maths_are_those_accents(typesetter, formula, expected):
+    layout = typesetter.set_tex(formula)
+    # LaTeX warns of these, and draws other characters.
+    assert not layout.diagnostics
+    assert sorted(names(typesetter, layout)) == sorted(expected)
+
+
+@pytest.mark.parametrize("formula", [r"$\b x$", r"$\d x$"])
+def test_other_accents_of_text_in_maths_are_source_with_a_reason(typesetter, formula):
+    layout = typesetter.set_tex(formula)
     assert [d.kind for d in layout.diagnostics] == ["formula"]
     assert "for text, not for maths" in layout.diagnostics[0].message
 

@@ -1,7 +1,12 @@
 """Tables as prompts and language models write them."""
 
-import pytest
+import contextlib
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpurender.typeset.latex import limits
 from gpurender.typeset.latex.box import Box, Failure
 from gpurender.typeset.latex.cells import find_grids, quote, split_cells, without
 from gpurender.typeset.latex.source import RefusedError, Source, prepare
@@ -198,8 +203,8 @@ def test_of_a_cell_that_spans_only_the_content_is_quoted():
         (r"\begin{tabulary}{\textwidth}{LC} a & b\end{tabulary}", 2),
         (r"\begin{tabular}{|c|c|}\hline\multirow{2}{*}{A} & b \\ \cline{2-2} & c \\ \hline\end{tabular}", 3),
         (
-            r"\begin{tabular}{lcc}\toprule & \multicolumn{2}{c}{X} \\ \cmidrule(lr){2-3} a & b & c \\ \addlinespace[2pt] d"
-            r"& e & f \\ \specialrule{1pt}{2pt}{2pt} \bottomrule[1pt]\end{tabular}",
+            r"\begin{tabular}{lcc}\toprule & \multicolumn{2}{c}{X} \\ \cmidrule(lr){2-3} a & b & c \\ \addlinespace"
+            r"[2pt] d & e & f \\ \specialrule{1pt}{2pt}{2pt} \bottomrule[1pt]\end{tabular}",
             7,
         ),
         (r"\begin{tabular}{>{\bfseries}l@{\hspace{1em}}c!{\vrule width 2pt}*{3}{c}} a & b & c & d & e\end{tabular}", 5),
@@ -265,3 +270,83 @@ def test_one_odd_cell_costs_that_cell(engine):
 def test_a_table_whose_frame_fails_is_a_failure(engine):
     (failure,) = engine([Source(r"\begin{tabular}{l}\nosuchrule a\\ b\end{tabular}\nosuchword", "table")])
     assert failure == Failure("error", r"Undefined control sequence \nosuchrule")
+
+
+# ---- Input from anywhere.
+
+_PIECES = [
+    *(
+        r"\begin{tabular}{ll}",
+        r"\end{tabular}",
+        r"\begin{longtable}{l}",
+        r"\end{longtable}",
+        r"\resizebox{1cm}{!}{",
+        r"\\",
+        "&",
+    ),
+    *(
+        "$",
+        "{",
+        "}",
+        "_",
+        "^",
+        "a",
+        "5",
+        " ",
+        r"\hline",
+        r"\multicolumn{2}{c}{x}",
+        r"\caption{",
+        r"\verb|",
+        "|",
+        r"\url{",
+        "[",
+        "]",
+    ),
+    *(
+        r"\endhead",
+        r"\endlastfoot",
+        "%",
+        "\n",
+        r"\begin{tabularx}",
+        r"\newcolumntype{Y}{YY}",
+        "Y",
+        "*",
+        "S",
+        r"\times",
+        r"\(",
+    ),
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=30).map("".join))
+def test_any_text_is_prepared_or_refused(text):
+    with contextlib.suppress(RefusedError):
+        assert prepare(rf"\begin{{table}}{text}\end{{table}}", "environment").style == "table"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        r"*{99}{*{99}{*{99}{c}}}",
+        r"*{999999999999}{c}",
+        r"*{\x}{c}",
+        "*",
+        "@",
+        ">",
+        "p",
+        "D{.}",
+        "S[",
+        "|" * 9999,
+        r"\input{x}",
+    ],
+)
+def test_any_columns_are_read(spec):
+    with contextlib.suppress(RefusedError):
+        assert len(_prepare(rf"\begin{{tabular}}{{{spec}}}a\end{{tabular}}").tex) <= 2 * limits.LONGEST
+
+
+@pytest.mark.parametrize("body", ["Y", "YY", r"*{9}{Y}", "X"])
+def test_a_column_type_that_is_its_own_ends(body):
+    text = rf"\begin{{table}}\newcolumntype{{Y}}{{{body}}}\begin{{tabular}}{{Y}}a\end{{tabular}}\end{{table}}"
+    with contextlib.suppress(RefusedError):
+        assert _prepare(text).style == "table"

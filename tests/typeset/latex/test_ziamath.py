@@ -77,7 +77,7 @@ def test_places_are_those_of_ziamaths_own_drawing(engine, monkeypatch):
         made = box(engine, tex)
         tree = module.to_mathml(tex, True)
         style = library.styles.MathStyle(displaystyle=True, mathcolor="")
-        node = library.row(tree, module._Root(engine._font, SIZE, style))
+        node = library.row(tree, module._Root(nodes.open_font(engine.fonts[0].key.file, SIZE), SIZE, style))
         placed.clear()
         node.draw(0, 0, Element("svg"))
         expected = sorted((index, round(64 * x), round(64 * y)) for index, x, y in placed)
