@@ -173,6 +173,8 @@ class _Cuts:
     def _beside_punctuation(self, place: int) -> int:
         """Move a cut behind the closing punctuation that follows it, or before opening punctuation."""
         text = self.text
+        if text[place].isalnum() and (text[place - 1].isspace() or text[place - 1].isalnum()):
+            return place
         ink = _SPACES.match(text, place).end()
         closing = _CLOSING.match(text, ink)
         # Behind a space it closes nothing, but in French, where nothing follows; `.5` and `"a"` begin words.

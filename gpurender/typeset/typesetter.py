@@ -164,7 +164,7 @@ class Typesetter:
         }
         self.on_missing = on_missing
         self.dollars: Dollars = dollars
-        self._macros = to_macros(macros or {})
+        self._macros: Macros = tuple(to_macros(macros or {}).items())
         self.stack = FontStack(find_font(font), size, None if fallback is None else [find_font(f) for f in fallback])
         if self.font.is_color:
             raise ValueError(f"font {font!r} is of pictures, not letters; it may be one of fallback")
@@ -253,8 +253,8 @@ class Typesetter:
         if isinstance(sources, str):
             sources = [sources]
         _check_texts("sources", sources)
-        macros = tuple(self._macros.items())
-        return self._set(sources, [(n, _whole(source), macros) for n, source in enumerate(sources) if source.strip()])
+        whole = [(n, _whole(source), self._macros) for n, source in enumerate(sources) if source.strip()]
+        return self._set(sources, whole)
 
     @property
     def max_pixels(self) -> int:
@@ -358,26 +358,27 @@ class Typesetter:
         formulas, left = [], []
         for page, (text, context) in enumerate(zip(texts, contexts, strict=True)):
             whole, first = (text, 0) if context is None else context
-            if not may_hold_formulas(whole, self.dollars):
+            if ("$" not in text and "\\" not in text) or not may_hold_formulas(whole, self.dollars):
                 continue
             scanned = scan(whole, self.dollars)
             last = first + len(text)
             definitions = find_definitions(whole)
-            defined = {definition.start for definition in definitions}
-            macros = dict(self._macros)
-            for start, stop, kind in scanned.formulas:
+            macros, names, k = self._macros, dict(self._macros if definitions else ()), 0
+            for formula in scanned.formulas:
+                start, stop, kind = formula
                 if kind == "other" or start < first or stop > last:
                     continue
-                while definitions and definitions[0].start < start:
-                    definition = definitions.pop(0)
-                    macros[definition.name] = definition.macro
-                formula = Formula(start - first, stop - first, kind)
-                formulas.append((page, formula, tuple(macros.items())))
-            left += [
-                Diagnostic(page, a - first, b - first, "latex-as-text", f"looks like LaTeX: {whole[a:b][:60]}")
-                for a, b in scanned.left
-                if first <= a and b <= last and a not in defined
-            ]
+                while k < len(definitions) and definitions[k].start < start:
+                    names[definitions[k].name] = definitions[k].macro
+                    macros, k = tuple(names.items()), k + 1
+                formulas.append((page, Formula(start - first, stop - first, kind) if first else formula, macros))
+            if scanned.left:
+                defined = {definition.start for definition in definitions}
+                left += [
+                    Diagnostic(page, a - first, b - first, "latex-as-text", f"looks like LaTeX: {whole[a:b][:60]}")
+                    for a, b in scanned.left
+                    if first <= a and b <= last and a not in defined
+                ]
         return formulas, left
 
     def font_uses(self, text: str) -> list[tuple[Font | None, str]]:

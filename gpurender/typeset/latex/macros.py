@@ -49,6 +49,8 @@ _DEFINES = re.compile(
     r"(?=\s*\{?\s*\\(?:tabcolsep|arraycolsep|arrayrulewidth|extrarowheight|(?:heavy|light|cmid)rulewidth)\b))"
     r"(?![A-Za-z])(?P<star>\*?)"
 )
+# One of these is in all of that.
+_HINTS = ("command", "\\def", "\\let", "\\Declare", "columntype", "\\setlength")
 _NAME = re.compile(r"\s*(?:\{\s*(?:\\([A-Za-z]+|[^A-Za-z\s]))\s*\}|\\([A-Za-z]+|[^A-Za-z\s]))")
 _COLUMN = re.compile(r"\s*\{?([A-Za-z])\}?")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
@@ -83,7 +85,7 @@ def to_macros(macros: Mapping[str, str]) -> dict[str, Macro]:
 
 def collect(text: str) -> list[Definition]:
     """Return the definitions of a text, from left to right; what is no complete one is none."""
-    if "\\" not in text:
+    if not any(word in text for word in _HINTS):
         return []
     found: list[Definition] = []
     known: dict[str, Macro] = {}
