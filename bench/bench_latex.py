@@ -56,7 +56,7 @@ def setter(name: EngineName) -> LatexSetter:
 def set_all(made: LatexSetter, sources: list[str], kind: Kind, batch: int) -> int:
     count = 0
     for i in range(0, len(sources), batch):
-        boxes = made([(source, kind) for source in sources[i : i + batch]])
+        boxes = made([(source, kind, ()) for source in sources[i : i + batch]])
         count += sum(isinstance(box, Box) for box in boxes)
     return count
 

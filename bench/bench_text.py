@@ -164,7 +164,7 @@ def bench_text_part(benchmark: Any, passages: list[str], part: str) -> None:
     cache, style = typesetter._cache, typesetter._style
 
     def set_lines(k: int) -> None:
-        set_pages(tokens[k], runs[k], sources[k][2], cache, style, NOTHING, ())
+        set_pages(tokens[k], runs[k], sources[k][2], sources[k][1], cache, style, NOTHING, ())
 
     def paint(k: int) -> None:
         out, *groups = scenes[k]

@@ -186,10 +186,10 @@ class Assembler:
                 boxes[numbers[p]] = "it ships out more than itself"
             else:
                 boxes[numbers[p]] = troubles.get(p) or box
-        for p, rows in cells.items():
+        for p, bounds in cells.items():
             box_ = boxes.get(numbers[p])
             if isinstance(box_, Box):
-                boxes[numbers[p]] = box_._replace(cells=np.array(rows, np.int32))
+                boxes[numbers[p]] = box_._replace(cells=np.array(bounds, np.int32))
         return Pages(boxes, sentinel)
 
     def _run(self, run: Run, size: float, x: int, y: int, color: int) -> np.ndarray:
