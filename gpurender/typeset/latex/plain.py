@@ -7,54 +7,106 @@ takes what follows \pmatrix{..} into it, draws what it does not know, and loses 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import NamedTuple
 
-__all__ = ["PERCENT", "UnsettableError", "rewrite"]
+from gpurender.typeset.latex.macros import Macro, expand, to_macros
+
+__all__ = ["PERCENT", "UnsettableError", "rewrite", "translate"]
 
 PERCENT = "\uf025"  # in a text, where latex2mathml takes the sign itself for a comment
 
 
 class UnsettableError(ValueError):
-    """The engine cannot set it; the message names what."""
+    """Name what the engine cannot set."""
 
 
-# Words that say nothing in a formula of its own.
+# Words that say nothing in a formula that stands by itself.
 _DROPPED = frozenset(
     r"""\allowbreak \displaylimits \hfil \hfill \hss \ignorespaces \leavevmode \noindent \nolinebreak \nonumber \notag
     \null \protect \relax \unboldmath \unskip \vfill \/ \- \centering \nobreak \ensuremath""".split()  # noqa: SIM905
 ) | {"\\"}
 # The same, with their argument.
 _DROPPED_WITH_ARGUMENT = frozenset({r"\label", r"\vspace", r"\vskip", r"\eqno", r"\leqno", r"\hypertarget"})
-_SAME = {
-    r"\bra": r"\bra ",
-    r"\cfrac": r"\dfrac",
-    r"\dag": r"\dagger ",
-    r"\ddag": r"\ddagger ",
-    r"\em": r"\it ",
-    r"\hdots": r"\dots ",
-    r"\lbrack": "[",
-    r"\mathds": r"\mathbb ",
-    r"\mathbbm": r"\mathbb ",
-    r"\medspace": r"\:",
-    r"\operatornamewithlimits": r"\operatorname*",
-    r"\overleftharpoon": r"\overleftarrow ",
-    r"\rbrack": "]",
-    r"\sb": "_",
-    r"\sc": r"\rm ",
-    r"\sl": r"\it ",
-    r"\slash": "/",
-    r"\sp": "^",
-    r"\textasciitilde": r"\sim ",
-    r"\thinspace": r"\,",
-    r"\vline": "|",
-}
+# Words of KaTeX, MathJax and common packages, and their meanings in words that latex2mathml and `rewrite` read.
+_WORDS = to_macros(
+    dict(
+        entry.split("=", 1)
+        for entry in r"""
+\AA=Å \AE=Æ \Alpha=\mathrm{A} \Beta=\mathrm{B} \Bra=\left\langle{#1}\right|
+\Braket=\left\langle{#1}\right\rangle \C=\mathbb{C} \Chi=\mathrm{X} \Coloneqq=\coloncolonequals
+\Complex=\mathbb{C} \Cov=\operatorname{Cov} \Dagger=\ddagger \Darr=\Downarrow \Epsilon=\mathrm{E}
+\Eqqcolon=\equalscoloncolon \Eta=\mathrm{H} \Harr=\Leftrightarrow \Hom=\operatorname{Hom} \Iota=\mathrm{I}
+\KaTeX=\text{KaTeX} \Kappa=\mathrm{K} \Ket=\left|{#1}\right\rangle \L=Ł \LaTeX=\text{LaTeX} \Larr=\Leftarrow
+\Lrarr=\Leftrightarrow \Mu=\mathrm{M} \N=\mathbb{N} \Nu=\mathrm{N} \O=Ø \OE=Œ \Omicron=\mathrm{O} \P=¶
+\Q=\mathbb{Q} \R=\mathbb{R} \Rarr=\Rightarrow \Reals=\mathbb{R} \Rho=\mathrm{P} \S=§ \Set=\left\{\:#1\:\right\}
+\Tau=\mathrm{T} \TeX=\text{TeX} \Tr=\operatorname{Tr} \Uarr=\Uparrow \Var=\operatorname{Var} \Z=\mathbb{Z}
+\Zeta=\mathrm{Z} \aa=å \abs=\left|#1\right| \acomm=\left\{#1,#2\right\} \ae=æ \alef=\aleph \alefsym=\aleph
+\and=\land \approxcolon=\class{rel}{{\approx}{:}} \approxcoloncolon=\class{rel}{{\approx}{:}{:}}
+\arg=\operatorname{arg} \argmax=\operatorname*{arg\,max} \argmin=\operatorname*{arg\,min} \bra=\langle{#1}|
+\bull=\bullet \ceil=\left\lceil#1\right\rceil \cfrac=\dfrac \clubs=\clubsuit \cmark=✓ \cnums=\mathbb{C}
+\colon=\mspace{2mu}{:}\mspace{6mu} \colonapprox=\class{rel}{{:}{\approx}} \coloncolon=\class{rel}{{:}{:}}
+\coloncolonapprox=\class{rel}{{:}{:}{\approx}} \coloncolonequals=\class{rel}{{:}{:}{=}}
+\coloncolonminus=\class{rel}{{:}{:}{-}} \coloncolonsim=\class{rel}{{:}{:}{\sim}}
+\colonequals=\class{rel}{{:}{=}} \colonminus=\class{rel}{{:}{-}} \colonsim=\class{rel}{{:}{\sim}}
+\comm=\left[#1,#2\right] \copyright=© \curl=\operatorname{curl} \dArr=\Downarrow \dag=\dagger \darr=\downarrow
+\dblcolon=\coloncolon \ddag=\ddagger \diag=\operatorname{diag} \diamonds=\diamondsuit \dotsx=\ldots\,
+\doublecap=\Cap \doublecup=\Cup \em=\it \empty=\emptyset \enskip=\hspace{0.5em} \equalscolon=\class{rel}{{=}{:}}
+\equalscoloncolon=\class{rel}{{=}{:}{:}} \erf=\operatorname{erf} \euro=€ \ev=\left\langle#1\right\rangle
+\exist=\exists \expval=\left\langle#1\right\rangle \floor=\left\lfloor#1\right\rfloor \grad=\operatorname{grad}
+\hArr=\Leftrightarrow \harr=\leftrightarrow \hdots=\dots \hearts=\heartsuit \i=ı \iff=\;\Longleftrightarrow\;
+\image=\Im \implies=\;\Longrightarrow\; \impliedby=\;\Longleftarrow\; \infin=\infty
+\injlim=\operatorname*{inj\,lim} \isin=\in \j=ȷ \ket=|{#1}\rangle \ketbra=|{#1}\rangle\langle{#2}| \l=ł
+\lArr=\Leftarrow \lBrack=⟦ \lang=\langle \laplacian=\nabla^2 \larr=\leftarrow \lbrack=[ \lcm=\operatorname{lcm}
+\liminf=\operatorname*{lim\,inf} \limsup=\operatorname*{lim\,sup} \llbracket=⟦ \lq=‘ \lrArr=\Leftrightarrow
+\lrarr=\leftrightarrow \mathbbm=\mathbb \mathbin=\class{bin} \mathclose=\class{close} \mathds=\mathbb
+\mathellipsis=\ldots \mathinner=\class{inner} \mathopen=\class{open} \mathpunct=\class{punct}
+\mathrel=\class{rel} \medspace=\: \mel=\left\langle#1|#2|#3\right\rangle \minuscolon=\class{rel}{{-}{:}}
+\minuscoloncolon=\class{rel}{{-}{:}{:}} \mod=\mathchoice{\quad}{\mspace{12mu}}{}{}\text{mod}\mspace{6mu}#1
+\natnums=\mathbb{N} \ngeqq=\not{\geqq} \nleqq=\not{\leqq} \norm=\left\|#1\right\| \notni=\not\ni
+\nsubseteqq=\not{\subseteqq} \nsupseteqq=\not{\supseteqq} \o=ø \oe=œ \operatornamewithlimits=\operatorname*
+\ordinarycolon=: \overarc=\overparen \overgroup=\overparen \plim=\operatorname*{plim} \plusmn=\pm
+\pmod=\mathchoice{\quad}{\mspace{8mu}}{}{}(\text{mod}\mspace{6mu}#1)
+\pod=\mathchoice{\quad}{\mspace{8mu}}{}{}(#1) \pounds=£ \projlim=\operatorname*{proj\,lim} \rArr=\Rightarrow
+\rBrack=⟧ \rang=\rangle \rank=\operatorname{rank} \rarr=\rightarrow \ratio=: \rbrack=] \real=\Re
+\reals=\mathbb{R} \rot=\operatorname{rot} \rq=’ \rrbracket=⟧ \sb=_ \sc=\rm \sdot=\cdot \sect=§ \set=\{\,#1\,\}
+\setminus=\class{bin}{\backslash} \sgn=\operatorname{sgn} \sign=\operatorname{sign}
+\simcolon=\class{rel}{{\sim}{:}} \simcoloncolon=\class{rel}{{\sim}{:}{:}} \sl=\it \slash=/ \sp=^ \space=~
+\spades=\spadesuit \ss=ß \sub=\subset \sube=\subseteq \supe=\supseteq \textbar=| \textbardbl=‖ \textbraceleft=\{
+\textbraceright=\} \textbullet=• \textcopyright=© \textdagger=† \textdaggerdbl=‡ \textdegree=° \textdollar=\$
+\textellipsis=\ldots \textemdash=— \textendash=– \texteuro=€ \textgreater=> \textless=< \textquotedblleft=“
+\textquotedblright=” \textquoteleft=‘ \textquoteright=’ \textregistered=® \textsterling=£ \texttrademark=™
+\textunderscore=\_ \thetasym=\vartheta \thinspace=\, \tr=\operatorname{tr} \uArr=\Uparrow \uarr=\uparrow
+\undergroup=\underparen \utilde=\underset{\sim}{#1} \va=\vec{\mathbf{#1}}
+\varinjlim=\mathop{\underrightarrow{\mathrm{lim}}} \varliminf=\mathop{\underline{\mathrm{lim}}}
+\varlimsup=\mathop{\overline{\mathrm{lim}}} \varprojlim=\mathop{\underleftarrow{\mathrm{lim}}} \vb=\mathbf{#1}
+\vcentcolon=: \vline=| \vu=\hat{\mathbf{#1}} \weierp=\wp \wideparen=\overparen
+\xleftequilibrium=\xleftrightharpoons \xrightequilibrium=\xrightleftharpoons \xrightleftarrows=\xtofrom
+\'=\acute \`=\grave \"=\ddot \.=\dot \r=\mathring \u=\breve \v=\check
+""".split()  # noqa: SIM905
+    )
+)
+_WORDS |= {"^": Macro(0, None, r"\hat"), "~": Macro(0, None, r"\tilde"), "=": Macro(0, None, r"\bar")}
+_WORDS |= {f"{name}*": _WORDS[name] for name in ("abs", "norm", "ceil", "floor")}
 # Plain TeX's, which latex2mathml lets run on to the end of the group.
-_PLAIN_MATRICES = frozenset({r"\matrix", r"\pmatrix", r"\cases", r"\eqalign", r"\eqalignno", r"\displaylines"})
+_PLAIN_MATRICES = {
+    word: (f"{word}{{", "}")
+    for word in (r"\matrix", r"\cases", r"\eqalign", r"\eqalignno", r"\displaylines", r"\substack")
+}
+_PLAIN_MATRICES[r"\pmatrix"] = (r"\left(\matrix{", r"}\right)")
 _BINOMIALS = {r"\binom": "", r"\dbinom": "0", r"\tbinom": "1"}
-_WITH_BRACES = {r"\pmod": 1, r"\pod": 1, r"\mod": 1, r"\substack": 1}
-_ARROWS = {r"\xrightarrow": r"\longrightarrow", r"\xleftarrow": r"\longleftarrow"}
+# What takes a mark and is one character with it.
+_MARKS = {r"\acute": "\u0301", r"\grave": "\u0300", r"\hat": "\u0302", r"\tilde": "\u0303", r"\bar": "\u0304"}
+_MARKS |= {r"\breve": "\u0306", r"\dot": "\u0307", r"\ddot": "\u0308", r"\mathring": "\u030a", r"\check": "\u030c"}
+_NO_ACCENTS = {r"\c": "\u0327", r"\H": "\u030b"}
+_MARKS |= _NO_ACCENTS
 # What is bold up to the end of a group or cell.
 _BOLD = {r"\boldmath": r"\boldsymbol", r"\bf": r"\mathbf"}
+# What else reaches to the end of a group or cell.
+_STYLES = frozenset(
+    r"""\displaystyle \textstyle \scriptstyle \scriptscriptstyle \tiny \scriptsize \footnotesize \small \normalsize
+    \large \Large \LARGE \huge \Huge""".split()  # noqa: SIM905
+)
 # Boxes of text, and the word that latex2mathml has for their font.
 _UNSETTABLE = frozenset(
     {r"\hline", r"\cline", r"\hdashline", r"\multicolumn", r"\vcenter", r"\colorbox", r"\fcolorbox", r"\verb"}
@@ -75,6 +127,8 @@ _LENGTH = re.compile(
 # Begin and end of what stands for an environment.
 _ENVIRONMENTS = {
     "aligned": (r"\begin{align*}", r"\end{align*}"),
+    # TeX's \\arraycolsep on both sides.
+    "array": (r"\hspace{0.5em}\begin{array}", r"\end{array}\hspace{0.5em}"),
     "alignedat": (r"\begin{align*}", r"\end{align*}"),
     "dcases": (r"\left\{\begin{array}{ll}", r"\end{array}\right."),
     "drcases": (r"\left.\begin{array}{ll}", r"\end{array}\right\}"),
@@ -87,18 +141,21 @@ _ENVIRONMENTS = {
 }
 _ENVIRONMENTS |= {
     name: (rf"\begin{{{name}}}", rf"\end{{{name}}}")
-    for name in "array cases matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix split align align*".split()  # noqa: SIM905
+    for name in "cases matrix smallmatrix split align align*".split()  # noqa: SIM905
 }
-for _letter, _left, _right in zip("pbBvV", r"( [ \{ | \|".split(), r") ] \} | \|".split(), strict=True):  # noqa: SIM905
-    _ENVIRONMENTS[f"{_letter}smallmatrix"] = (
-        rf"\left{_left}\begin{{smallmatrix}}",
-        rf"\end{{smallmatrix}}\right{_right}",
-    )
+_ENVIRONMENTS |= {
+    letter + name: (rf"\left{left}\begin{{{name}}}", rf"\end{{{name}}}\right{right}")
+    for name in ("matrix", "smallmatrix")
+    for letter, left, right in zip("pbBvV", r"( [ \{ | \|".split(), r") ] \} | \|".split(), strict=True)  # noqa: SIM905
+}
+# Environments between delimiters that grow with them.
+_DELIMITED = frozenset(name for name, (begin, _) in _ENVIRONMENTS.items() if begin.startswith(r"\left")) | {"cases"}
 _WITH_ARGUMENT = frozenset({"alignedat", "array", "subarray"})
 
 _WORD = re.compile(r"\\(?:[A-Za-z]+|.|$)", re.DOTALL)
 _NAME = re.compile(r"\s*\{([A-Za-z]+\*?)\}")
 _OPTION = re.compile(r"\s*\[[^\]]*\]")
+_LAST_WORD = re.compile(r"\\[A-Za-z]+\s*$")
 _SIMPLE = re.compile(r"[A-Za-z ]+")
 _TEXT = re.compile(r"\$\$?|``|''|\\\(|\\[A-Za-z]+|\\.|[{}`'~]|-+|[^\\${}`'~-]+", re.DOTALL)
 # In a text: what a control symbol stands for. Spaces do not break, as latex2mathml takes others out of "3 cm".
@@ -109,8 +166,48 @@ _SYMBOLS |= (
     | dict.fromkeys((r"\ ", r"\,", r"\;", r"\:", r"\\"), "\xa0")
 )
 _SYMBOLS |= {r"\!": "", r"\/": "", r"\-": "", r"\quad": "\xa0\xa0", r"\qquad": "\xa0\xa0\xa0\xa0"}
-_SYMBOLS |= {r"\ldots": "…", r"\dots": "…", r"\S": "§", r"\textdegree": "°", r"\textendash": "–", r"\textemdash": "—"}
+_SYMBOLS |= {r"\ldots": "…", r"\dots": "…", r"\{": "{", r"\}": "}"}
 _SYMBOLS |= {r"\displaystyle": "", r"\textstyle": "", r"\small": "", r"\scriptsize": "", r"\footnotesize": ""}
+
+
+# siunitx's words for quantities, and the kinds of their arguments.
+_QUANTITIES = {r"\SI": "nu", r"\qty": "nu", r"\si": "u", r"\unit": "u", r"\num": "n", r"\ang": "a"}
+_UNITS = {
+    f"\\{name}": symbol
+    for name, _, symbol in (
+        entry.partition("=")
+        for entry in r"""
+metre=m meter=m gram=g kilogram=kg second=s ampere=A kelvin=K mole=mol candela=cd hertz=Hz newton=N pascal=Pa joule=J
+watt=W coulomb=C volt=V farad=F ohm=Ω siemens=S weber=Wb tesla=T henry=H degreeCelsius=°C celsius=°C lumen=lm lux=lx
+becquerel=Bq gray=Gy sievert=Sv katal=kat radian=rad steradian=sr minute=min hour=h day=d hectare=ha litre=L liter=L
+tonne=t electronvolt=eV dalton=Da decibel=dB percent=\% degree=° arcminute=′ arcsecond=″ angstrom=Å bar=bar bit=bit
+cm=cm eV=eV g=g GHz=GHz Hz=Hz J=J K=K kg=kg kHz=kHz kJ=kJ km=km kW=kW m=m mg=mg MHz=MHz mL=mL mm=mm mol=mol ms=ms nm=nm
+Pa=Pa s=s V=V W=W
+""".split()  # noqa: SIM905
+    )
+}
+_PREFIXES = {
+    f"\\{name}": symbol
+    for name, _, symbol in (
+        entry.partition("=")
+        for entry in """
+femto=f pico=p nano=n micro=µ milli=m centi=c deci=d deca=da hecto=h kilo=k mega=M giga=G tera=T peta=P
+""".split()  # noqa: SIM905
+    )
+}
+_POWERS = {r"\squared": "2", r"\cubed": "3", r"\square": "2", r"\cubic": "3"}
+_UNIT = re.compile(
+    r"(?P<word>\\[A-Za-z]+)|(?P<letters>[A-Za-zµΩ°Å]+|\\%)|\^\s*(?:\{(?P<braced>-?\d+)\}|(?P<power>\d))|(?P<over>/)|[.~\s]|\\[,\s]"
+)
+_AMOUNT = re.compile(r"([+-]?)(\d*)(?:[.,](\d+))?(?:(\(\d+\))|(?:\+-|\\pm)(\d+(?:\.\d+)?))?(?:[eEdD]([+-]?\d+))?")
+# Parts of mhchem's formulas.
+_REACTION = re.compile(
+    r"\s*(?P<arrow><=>|<->|->|<-)(?:\[(?P<over>[^\]]*)\])?(?:\[(?P<under>[^\]]*)\])?\s*|(?P<plus>\s\+\s)"
+    r"|(?:^|(?<=\s))(?:(?P<gas>\^)|(?P<solid>v))(?=\s|$)|(?:^|(?<=[\s*.(\[]))(?P<amount>\d+(?:[./]\d+)?)\s*(?=[A-Za-z(\[^_])"
+    r"|(?P<letters>[A-Za-z]+)|(?P<number>\d+)|[_^]\{(?P<braced>[^{}]*)\}|\^(?P<raised>\d*[+-]|\d+)|_(?P<lowered>\d+)"
+    r"|(?P<charge>[+-])(?=\s|[)\]]|$)|(?P<bond>[-=]|\\#)|(?P<bracket>[()\[\]])|(?P<dot>\s?[*.]\s?)|(?P<space>\s+)"
+)
+_REACTIONS = {"->": r"\xrightarrow", "<-": r"\xleftarrow", "<->": r"\xleftrightarrow", "<=>": r"\xrightleftharpoons"}
 
 
 class _Argument(NamedTuple):
@@ -119,7 +216,7 @@ class _Argument(NamedTuple):
 
 
 def _argument(tex: str, start: int) -> _Argument:
-    """What a command takes from here: a group, a control word or a character."""
+    """Return what a command takes from here: a group, a control word or a character."""
     while start < len(tex) and tex[start] == " ":
         start += 1
     if start == len(tex):
@@ -147,7 +244,7 @@ def _length(tex: str, start: int) -> _Argument:
 
 
 def _text(content: str, font: str) -> str:
-    """A box of text as pieces of text and formulas."""
+    """Return a box of text as pieces of text and formulas."""
     pieces: list[str] = []
     letters = ""
 
@@ -168,12 +265,18 @@ def _text(content: str, font: str) -> str:
             if end < 0:
                 raise UnsettableError(f"{token} in a text is never closed")
             close()
-            pieces.append(f"{{{rewrite(content[position:end])}}}")
+            pieces.append(rf"\class{{text}}{{{rewrite(content[position:end])}}}")
             position = end + len(ending)
         elif token in _TEXTS:
             close()
             inner, position = _argument(content, position)
             pieces.append(_text(inner, _TEXTS[token]))
+        elif token in _MARKS:
+            inner, position = _argument(content, position)
+            letters += _marked(token, inner)
+        elif token == r"\textcircled":
+            inner, position = _argument(content, position)
+            letters += _circled(inner)
         elif token in _FONT_WORDS:
             close()
             font = _FONT_WORDS[token]
@@ -200,6 +303,115 @@ def _text(content: str, font: str) -> str:
     return pieces[0] if len(pieces) == 1 else f"{{{''.join(pieces)}}}"
 
 
+def _marked(mark: str, letter: str) -> str:
+    letter = unicodedata.normalize("NFC", {"ı": "i", "ȷ": "j"}.get(letter, letter) + _MARKS[mark])
+    if len(letter) != 1:
+        raise UnsettableError(f"{mark} over {letter[:-1]!r} needs pdfTeX")
+    return letter
+
+
+def _circled(inner: str) -> str:
+    if inner.isascii() and inner.isdigit() and 0 < int(inner) <= 20:
+        return chr(ord("①") + int(inner) - 1)
+    if len(inner) == 1 and inner.isascii() and inner.isalpha():
+        return chr(ord("Ⓐ") + ord(inner) - ord("A") - 6 * inner.islower())
+    raise UnsettableError(rf"\textcircled round {inner!r} needs pdfTeX")
+
+
+def _quantity(kinds: str, arguments: list[str]) -> str:
+    """Return a number, a unit, both or an angle as a formula; `kinds` has a letter for each argument."""
+    parts = [{"n": _number, "u": _units, "a": _angle}[kind](text) for kind, text in zip(kinds, arguments, strict=True)]
+    is_close = parts[-1].startswith((r"\mathrm{°}", r"\mathrm{′}", r"\mathrm{″}"))
+    return "{" + ("" if is_close else r"\,").join(parts) + "}"
+
+
+def _number(text: str) -> str:
+    found = _AMOUNT.fullmatch(text.replace(" ", ""))
+    if found is None or not text.strip():
+        raise UnsettableError(f"the number {text!r} needs pdfTeX")
+    sign, whole, part, digits, tolerance, power = found.groups(default="")
+    if len(whole) > 4:
+        whole = re.sub(r"(?<=\d)(?=(?:\d{3})+$)", r"\\,", whole)
+    if len(part) > 4:
+        part = r"\,".join(part[k : k + 3] for k in range(0, len(part), 3))
+    number = sign + (f"{whole or 0}.{part}" if part else whole) + digits + (rf"\pm {tolerance}" if tolerance else "")
+    return number + (r"\times " * bool(whole or part) + f"10^{{{power}}}" if power else "")
+
+
+def _angle(text: str) -> str:
+    parts = text.split(";")
+    if len(parts) > 3:
+        raise UnsettableError(f"the angle {text!r} needs pdfTeX")
+    signs = (r"^{\circ}", r"^{\prime}", r"^{\prime\prime}")
+    return "".join(f"{{{_number(part)}}}{sign}" for part, sign in zip(parts, signs, strict=False) if part.strip())
+
+
+def _units(text: str) -> str:
+    parts: list[list[str]] = []
+    prefix, sign, power = "", "", ""
+    at = 0
+    while at < len(text):
+        found = _UNIT.match(text, at)
+        if found is None:
+            raise UnsettableError(f"the unit {text!r} needs pdfTeX")
+        at = found.end()
+        word = found["word"]
+        if word in _PREFIXES:
+            prefix += _PREFIXES[word]
+        elif word == r"\per":
+            sign = "-"
+        elif word in (r"\square", r"\cubic"):
+            power = _POWERS[word]
+        elif word in _POWERS or found["braced"] or found["power"]:
+            if not parts or parts[-1][0] == "/":
+                raise UnsettableError(f"the unit {text!r} needs pdfTeX")
+            parts[-1][1] = parts[-1][1].replace("1", "") + (
+                _POWERS.get(word or "") or found["braced"] or found["power"]
+            )
+        elif word in _UNITS or found["letters"]:
+            parts.append([prefix + (_UNITS[word] if word else found["letters"]), sign + (power or "1" * bool(sign))])
+            prefix, sign, power = "", "", ""
+        elif found["over"]:
+            parts.append(["/", ""])
+        elif word:
+            raise UnsettableError(f"the unit {word} is not known")
+    units = [rf"\mathrm{{{name}}}" + (f"^{{{power}}}" if power else "") for name, power in parts]
+    return re.sub(r"\\,\\mathrm{/}\\,", "/", r"\,".join(units))
+
+
+def _chemistry(text: str) -> str:
+    r"""Return what \ce of mhchem has as a formula."""
+    out: list[str] = []
+    at = 0
+    while at < len(text):
+        found = _REACTION.match(text, at)
+        if found is None:
+            raise UnsettableError(rf"\ce{{{text}}} needs pdfTeX")
+        at, kind, part = found.end(), found.lastgroup, found[0]
+        if found["arrow"]:
+            over, under = (_chemistry(found[name] or "") for name in ("over", "under"))
+            out.append(f"{_REACTIONS[found['arrow']]}{f'[{under}]' * bool(under)}{{{over}}}")
+        elif kind == "plus":
+            out.append("+")
+        elif kind == "amount":
+            over, _, under = found["amount"].partition("/")
+            out.append((rf"\tfrac{{{over}}}{{{under}}}" if under else over) + r"\,")
+        elif kind == "letters":
+            out.append(rf"\mathrm{{{part}}}")
+        elif kind in ("number", "lowered"):
+            out.append(f"_{{{part.lstrip('_')}}}")
+        elif kind in ("raised", "charge"):
+            out.append(f"^{{{part.lstrip('^')}}}")
+        elif kind == "braced":
+            out.append(rf"{part[0]}{{\mathrm{{{found['braced']}}}}}")
+        elif kind in ("gas", "solid"):
+            out.append(r"\uparrow " if kind == "gas" else r"\downarrow ")
+        else:
+            signs = {"bond": {"-": "{-}", "=": "{=}"}.get(part, r"{\equiv}"), "dot": r"{\cdot}", "space": r"\,"}
+            out.append(signs.get(kind or "", part))
+    return "".join(out)
+
+
 def _fraction(left: str, right: str, thickness: str, style: str, over: str, under: str) -> str:
     r"""\genfrac, of which latex2mathml reads another form."""
     if thickness and float(_length(thickness, 0).text[:-2]):
@@ -209,8 +421,13 @@ def _fraction(left: str, right: str, thickness: str, style: str, over: str, unde
     return rf"{{{styles.get(style, '')}\left{left or '.'}{{{fraction}}}\right{right or '.'}}}"
 
 
+def _last_cell(tex: str) -> str:
+    """Return an empty group where a matrix ends in an empty cell, since latex2mathml leaves out that row."""
+    return "{}" if re.search(r"(?<!\\)&\s*$", tex) else ""
+
+
 def _columns(spec: str) -> str:
-    """An array's columns, which latex2mathml reads if they are l, c or r."""
+    """Return an array's columns, which latex2mathml reads if they are l, c or r."""
     spec = re.sub(r"[@!>]\s*\{[^{}]*\}|\s", "", spec)
     spec = re.sub(r"\*\{(\d\d?)\}\{([lcr]+)\}", lambda m: m[2] * int(m[1]), spec)
     if not re.fullmatch("[lcr]+", spec):
@@ -218,14 +435,29 @@ def _columns(spec: str) -> str:
     return spec
 
 
-def rewrite(tex: str) -> str:
-    """A formula as latex2mathml reads it.
+def translate(tex: str) -> str:
+    """Return a formula as latex2mathml reads it.
+
+    Raises:
+        UnsettableError: It has something that would be drawn wrongly, or not at all.
+        MacroError: Its words mean too much.
+    """
+    return rewrite(expand(tex, _WORDS))
+
+
+def rewrite(tex: str, in_cells: bool = False) -> str:
+    """Return a formula, or a part of one, without the words that latex2mathml reads otherwise.
+
+    Args:
+        tex: Without the words of `_WORDS`.
+        in_cells: It is the inside of a matrix, whose cells end what holds to the end of a group.
 
     Raises:
         UnsettableError: It has something that would be drawn wrongly, or not at all.
     """
     out: list[str] = []
     position = 0
+    depth = int(in_cells)
     while found := _WORD.search(tex, position):
         out.append(tex[position : found.start()])
         word, position = found[0], found.end()
@@ -238,6 +470,7 @@ def rewrite(tex: str) -> str:
                 raise UnsettableError(f"the environment {name[1] if name else ''!r} is not for formulas")
             position = name.end()
             begin, end = _ENVIRONMENTS[name[1]]
+            depth += 1 if word == r"\begin" else -1
             if word == r"\begin":
                 option = _OPTION.match(tex, position) if name[1] in _WITH_ARGUMENT else None
                 position = option.end() if option else position
@@ -245,30 +478,26 @@ def rewrite(tex: str) -> str:
                     spec, position = _argument(tex, position)
                     begin += f"{{{_columns(spec)}}}" if name[1] == "array" else ""
             # In braces, so that a script or a fraction has it as one.
-            out.append(f"{{{begin}" if word == r"\begin" else f"{end}}}")
+            atom = r"\class{inner}" if name[1] in _DELIMITED else ""
+            if word == r"\end":
+                out.append(_last_cell(tex[: found.start()]))
+            out.append(f"{atom}{{{begin}" if word == r"\begin" else f"{end}}}")
         elif word in _PLAIN_MATRICES:
             inner, position = _argument(tex, position)
-            out.append(f"{{{word}{{{rewrite(inner)}}}}}")
-        elif word in _WITH_BRACES:
-            out.append(f"{{{word}")
-            for _ in range(_WITH_BRACES[word]):
-                inner, position = _argument(tex, position)
-                out.append(f"{{{rewrite(inner)}}}")
-            out.append("}")
+            begin, end = _PLAIN_MATRICES[word]
+            atom = r"\class{inner}" if word in (r"\pmatrix", r"\cases") else ""
+            out.append(f"{atom}{{{begin}{rewrite(inner, True)}{_last_cell(inner)}{end}}}")
         elif word in _BOLD:
-            return "".join(out) + _boldened(tex, position, _BOLD[word])
-        elif word in _ARROWS:
-            option = re.compile(r"\s*\[([^\[\]]*)\]").match(tex, position)
-            over, position = _argument(tex, option.end() if option else position)
-            arrow = rf"\overset{{{rewrite(over)}}}{{{_ARROWS[word]}}}"
-            out.append(rf"{{\underset{{{rewrite(option[1])}}}{{{arrow}}}}}" if option else f"{{{arrow}}}")
+            return "".join(out) + _scoped(tex, position, f"{_BOLD[word]}{{", depth > 0)
+        elif word in _STYLES and depth > 0:
+            return "".join(out) + _scoped(tex, position, f"{{{word} ", True)
         elif word == r"\operatorname":
             star = tex.startswith("*", position)
             inner, position = _argument(tex, position + star)
             out.append(
-                rf"\operatorname{'*' * star}{{{inner}}}"
+                rf"\operatorname{'*' * star}{{{inner.replace(' ', '')}}}"
                 if _SIMPLE.fullmatch(inner)
-                else rf"\mathop{{\rm {rewrite(inner)}}}"
+                else (r"\mathop" if star else r"\class{op}") + rf"{{\rm {rewrite(inner)}}}"
             )
         elif word in _LENGTHS:
             length, position = _length(tex, position + tex.startswith("*", position))
@@ -283,7 +512,38 @@ def rewrite(tex: str) -> str:
         elif word == r"\tag":
             star = tex.startswith("*", position)
             inner, position = _argument(tex, position + star)
-            out.append(rf"\qquad {_text(inner if star else f'({inner})', 'text')}")
+            out.append(r"\qquad " + _text(inner if star else f"({inner})", r"\text"))
+        elif word == "\\\\":
+            option = _OPTION.match(tex, position + tex.startswith("*", position))
+            position = option.end() if option else position
+            out.append(word)
+        elif word == r"\dots":
+            # As high as what follows.
+            out.append(r"\class{dots}{\ldots}")
+        elif word == r"\nolimits":
+            sign = _LAST_WORD.search("".join(out))
+            if sign is None:
+                raise UnsettableError(r"\nolimits behind no sign needs pdfTeX")
+            out = ["".join(out)[: sign.start()], rf"\class{{nolimits}}{sign[0]}"]
+        elif word == r"\braket":
+            left, position = _argument(tex, position)
+            right, position = _argument(tex, position) if tex.startswith("{", position) else _Argument("", position)
+            out.append(rf"\langle{{{rewrite(left)}}}{'|' * bool(right)}{{{rewrite(right)}}}\rangle ")
+        elif word == r"\ce":
+            inner, position = _argument(tex, position)
+            out.append(f"{{{rewrite(_chemistry(inner))}}}")
+        elif word in _QUANTITIES:
+            arguments = []
+            for _ in _QUANTITIES[word]:
+                inner, position = _argument(tex, position)
+                arguments.append(inner)
+            out.append(_quantity(_QUANTITIES[word], arguments))
+        elif word == r"\textcircled":
+            inner, position = _argument(tex, position)
+            out.append(_circled(inner))
+        elif word in _NO_ACCENTS:
+            inner, position = _argument(tex, position)
+            out.append(_marked(word, inner))
         elif word in _DROPPED:
             pass
         elif word in _DROPPED_WITH_ARGUMENT:
@@ -300,17 +560,20 @@ def rewrite(tex: str) -> str:
             out.append(_fraction(*parts))
         elif word in _UNSETTABLE:
             raise UnsettableError(f"{word} needs pdfTeX")
+        elif word == "\\ ":
+            out.append("~")
         else:
-            out.append(_SAME.get(word, word))
+            out.append(word)
     out.append(tex[position:])
     return "".join(out)
 
 
-def _boldened(tex: str, start: int, font: str) -> str:
-    """What follows, bold up to the end of its group or cell."""
+def _scoped(tex: str, start: int, begin: str, in_cells: bool) -> str:
+    """Return the rest of a formula, with what reaches to the end of its group or cell as a group of its kind."""
     depth = 0
     for found in re.compile(r"\\(?:[A-Za-z]+|.)|[{}&]", re.DOTALL).finditer(tex, start):
         depth += {"{": 1, "}": -1, r"\begin": 1, r"\end": -1, r"\left": 1, r"\right": -1}.get(found[0], 0)
-        if depth < 0 or (depth == 0 and found[0] in ("&", r"\cr", "\\\\", r"\rm", r"\it", r"\cal")):
-            return f"{font}{{{rewrite(tex[start : found.start()])}}}{rewrite(tex[found.start() :])}"
-    return f"{font}{{{rewrite(tex[start:])}}}"
+        is_end = found[0] in ("&", r"\cr", "\\\\") or (found[0] in (r"\rm", r"\it", r"\cal") and begin[0] == "\\")
+        if depth < 0 or (depth == 0 and is_end):
+            return f"{begin}{rewrite(tex[start : found.start()])}}}{rewrite(tex[found.start() :], in_cells)}"
+    return f"{begin}{rewrite(tex[start:])}}}"

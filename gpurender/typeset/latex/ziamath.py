@@ -1,9 +1,14 @@
-"""Boxes from ziamath's node trees: formulas where only pip is, in Latin Modern Math, else the STIX that it carries."""
+"""Boxes from ziamath's node trees: formulas where only pip is.
+
+They are in Latin Modern Math where it is installed. A formula with a character that it lacks is in the STIX Two Math
+that ziamath carries, from end to end, so that sizes and strokes fit.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any
 
@@ -14,7 +19,7 @@ from gpurender.typeset.fonts import FontFace, Outlines, find_font
 from gpurender.typeset.latex.box import FOREGROUND, Box, EngineError, Failure, make_boxes
 from gpurender.typeset.latex.limits import LARGEST, LONGEST
 from gpurender.typeset.latex.mathml import TooLargeError, to_mathml
-from gpurender.typeset.latex.nodes import load_library
+from gpurender.typeset.latex.nodes import load_library, open_font
 from gpurender.typeset.latex.plain import UnsettableError
 from gpurender.typeset.latex.sandbox import INSTALL
 from gpurender.typeset.latex.source import RefusedError, Source, check
@@ -28,8 +33,12 @@ _COLORS |= {"lime": 0xBFFF00, "olive": 0x808000, "orange": 0xFF8000, "pink": 0xF
 _COLORS |= {"teal": 0x008080, "violet": 0x800080, "magenta": 0xFF00FF, "cyan": 0x00FFFF}
 
 
+class _NoGlyphError(UnsettableError):
+    """Name a character that the font lacks."""
+
+
 class _Root:
-    """What a formula's first node has for a parent."""
+    """Stand for the parent of a formula's first node."""
 
     mtag = "math"
 
@@ -39,10 +48,10 @@ class _Root:
 
 
 class _Drawing:
-    """Glyphs and rules of one formula, as its tree is walked. Lengths in px, y downwards."""
+    """Collect a formula's glyphs and rules from its tree. Lengths in px, y downwards."""
 
-    def __init__(self, engine: Ziamath, library: Any) -> None:
-        self.engine, self.library = engine, library
+    def __init__(self, engine: Ziamath, library: Any, file: str) -> None:
+        self.engine, self.library, self.file = engine, library, file
         self.glyphs: list[tuple[int, int, int, int, int, int, int, int, int]] = []
         self.rules: list[tuple[int, int, int, int, int]] = []
         self.top, self.bottom = 0.0, 0.0
@@ -51,7 +60,7 @@ class _Drawing:
         """Draw a node of the tree and what is below it.
 
         Args:
-            node: A node, or a glyph or line that one owns.
+            node: A node, or a glyph or line of one.
             x: Where it is.
             y: Where it is.
             parent: The node that it is in.
@@ -61,8 +70,8 @@ class _Drawing:
         kinds = self.library.drawable
         if isinstance(node, kinds.Glyph):
             self._extend(y - node.bbox.ymax, y - node.bbox.ymin, counts)
-            if node.glyph.index == 0 and node.char not in " \xa0\u2009\u2006":
-                raise UnsettableError(f"the font has no glyph for {node.char!r} (U+{ord(node.char):04X})")
+            if node.glyph.index == 0 and node.char not in " \xa0\u2009":
+                raise _NoGlyphError(f"the font has no glyph for {node.char!r} (U+{ord(node.char):04X})")
             if not hidden and node.glyph.index:
                 self._glyph(node, x, y, _color(parent.style.mathcolor))
         elif isinstance(node, kinds.HLine):
@@ -103,7 +112,7 @@ class _Drawing:
             self.top, self.bottom = min(self.top, top), max(self.bottom, bottom)
 
     def _glyph(self, node: Any, x: float, y: float, color: int) -> None:
-        font = self.engine.number(node.size)
+        font = self.engine.number(self.file, node.size)
         scale = node.size / node.glyph.font.info.layout.unitsperem
         if not isinstance(node.glyph, self.library.mathtable.AssembledGlyph):
             self.glyphs.append((font, node.glyph.index, round(64 * x), round(64 * y), color, 0, 0, 0, 0))
@@ -128,6 +137,8 @@ class _Drawing:
 
 
 def _color(name: str) -> int:
+    # A sign of colours that was a parameter of macros.
+    name = name.replace("\\", "")
     if name == "":
         return FOREGROUND
     if name in _COLORS:
@@ -140,12 +151,12 @@ def _color(name: str) -> int:
 
 
 class Ziamath:
-    """The engine at one size.
+    """Set formulas at one size.
 
     Attributes:
         name: As in `latex="ziamath"`.
         size: px per em.
-        fonts: The one font at the sizes that formulas have used.
+        fonts: Its fonts at the sizes that formulas have used.
     """
 
     name = "ziamath"
@@ -153,57 +164,61 @@ class Ziamath:
     def __init__(self, size: float) -> None:
         self.size = float(size)
         self.fonts: list[Outlines] = []
-        self._numbers: dict[float, int] = {}
-        self._face: FontFace | None = None
-        self._font: Any = None
+        self._numbers: dict[tuple[str, float], int] = {}
+        # By file, the first choice first.
+        self._faces: dict[str, FontFace] = {}
+        self._math_fonts: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[Ziamath], tuple[float]]:
         return type(self), (self.size,)
 
     def __call__(self, sources: Sequence[Source]) -> list[Box | Failure]:
-        """A box, or why not, for each source.
+        """Return a box, or the reason why there is none, for each source.
 
         Raises:
             EngineError: ziamath is not installed, or its font cannot be read.
         """
         with self._lock:
-            self._start()
+            self._find_fonts()
             set_ = [self._set(source) for source in sources]
         drawings = [(drawing, width) for drawing, width in set_ if isinstance(drawing, _Drawing)]
         boxes = iter(self._boxes(drawings))
         return [drawing if isinstance(drawing, Failure) else next(boxes) for drawing, _ in set_]
 
     def close(self) -> None:
-        """Give the font back; that of the boxes stays."""
+        """Give the fonts back; those of the boxes stay."""
         with self._lock:
-            self._font = None
+            self._math_fonts.clear()
 
-    def number(self, size: float) -> int:
-        """Where among the fonts the one of a size is."""
-        assert self._face is not None
+    def number(self, file: str, size: float) -> int:
+        """Return where among the fonts a file at a size is."""
         # As FreeType takes sizes.
         size = round(64 * size) / 64
-        if size not in self._numbers:
-            self.fonts.append(Outlines(FontKey(self._face.file, self._face.face_index, size)))
-            self._numbers[size] = len(self.fonts) - 1
-        return self._numbers[size]
+        if (file, size) not in self._numbers:
+            self.fonts.append(Outlines(FontKey(file, self._faces[file].face_index, size)))
+            self._numbers[file, size] = len(self.fonts) - 1
+        return self._numbers[file, size]
 
-    def _start(self) -> None:
-        library = load_library()
-        if self._face is None:
+    def _find_fonts(self) -> None:
+        if not self._faces:
+            names = ("Latin Modern Math", str(load_library().folder / "fonts" / "STIXTwoMath-Regular.ttf"))
+            for name in names:
+                with suppress(ValueError):
+                    face = find_font(name)
+                    self._faces[face.file] = face
+        self._open(next(iter(self._faces)))
+
+    def _open(self, file: str) -> Any:
+        if file not in self._math_fonts:
             try:
-                self._face = find_font("Latin Modern Math")
-            except ValueError:
-                self._face = find_font(str(library.folder / "fonts" / "STIXTwoMath-Regular.ttf"))
-        if self._font is None:
-            try:
-                self._font = library.mathfont.MathFont(self._face.file, self.size)
+                self._math_fonts[file] = open_font(file, self.size)
             except Exception as error:
-                raise EngineError(f"ziamath cannot read {self._face.file!r}: {error}") from error
+                raise EngineError(f"ziamath cannot read {file!r}: {error}") from error
+        return self._math_fonts[file]
 
     def _set(self, source: Source) -> tuple[_Drawing | Failure, int]:
-        """A formula's glyphs and rules, and its width."""
+        """Return a formula's glyphs and rules, and its width in 1/64 px."""
         if source.style == "table":
             return Failure("error", f"tables need pdfTeX: {INSTALL}"), 0
         if len(source.tex) > LONGEST:
@@ -224,15 +239,22 @@ class Ziamath:
             return Failure("error", f"{type(error).__name__}: {error}".removesuffix(": ")), 0
 
     def _draw(self, source: Source) -> tuple[_Drawing | Failure, int]:
-        library = load_library()
+        *files, last = self._faces
+        for file in files:
+            with suppress(_NoGlyphError):
+                return self._draw_in(file, source)
+        return self._draw_in(last, source)
+
+    def _draw_in(self, file: str, source: Source) -> tuple[_Drawing | Failure, int]:
+        library, font = load_library(), self._open(file)
         is_display = source.style == "display"
         tree = to_mathml(source.tex, is_display)
         # A text that failed half way leaves it in the wrong language.
-        self._font.language("math", "")
+        font.language("math", "")
         style = library.styles.MathStyle(displaystyle=is_display, mathcolor="")
-        root = _Root(self._font, self.size, style)
+        root = _Root(font, self.size, style)
         node = library.row(tree, root)
-        drawing = _Drawing(self, library)
+        drawing = _Drawing(self, library, file)
         drawing.node(node, 0.0, 0.0, root, False, True)
         width = max(0.0, node.xadvance())
         if max(width, drawing.bottom - drawing.top) > LARGEST:

@@ -7,15 +7,18 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 
-from gpurender.typeset.fonts import Outlines
+from gpurender.typeset.fonts import Outlines, find_font
 from gpurender.typeset.latex import nodes
 from gpurender.typeset.latex import ziamath as module
 from gpurender.typeset.latex.box import FOREGROUND, Box, EngineError, Failure
 from gpurender.typeset.latex.nodes import load_library
-from gpurender.typeset.latex.source import Source
+from gpurender.typeset.latex.pdftex import PdfTeX
+from gpurender.typeset.latex.source import Source, prepare
 from gpurender.typeset.latex.ziamath import Ziamath
 
 SIZE = 26.0
+EM = 64 * SIZE
+WATER = r"2\,\mathrm{H}_2+\mathrm{O}_2\xrightarrow{}2\,\mathrm{H}_2\mathrm{O}"
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +166,48 @@ def test_a_phantom_takes_room_and_draws_nothing(engine):
         (r"\hspace*{ -.5cm plus 1fil}x", r"\hspace{-0.5cm}x"),
         (r"\hskip .5em x", r"\hspace{0.5em}x"),
         (r"\binom{\frac{a}{b}}{c}^2", r"{\binom{\frac{a}{b}}{c}}^2"),
+        pytest.param(r"45\degree a\lt b", r"45° a<b", id="word-katex-signs"),
+        pytest.param(r"\argmin_x f", r"\operatorname*{arg\,min}_x f", id="word-katex-argmin"),
+        pytest.param(r"\ket{\psi}\tg x\in\R", r"|\psi\rangle\operatorname{tg}x\in\mathbb{R}", id="word-katex-names"),
+        pytest.param(r"\left\llbracket\frac ab\right\rrbracket", r"\left⟦\frac ab\right⟧", id="word-katex-brackets"),
+        pytest.param(r"\SI{5}{\newton}", r"5\,\mathrm{N}", id="word-newton"),
+        pytest.param(
+            r"\si{\kilogram\metre\per\second\squared}", r"\mathrm{kg}\,\mathrm{m}\,\mathrm{s}^{-2}", id="word-units"
+        ),
+        pytest.param(r"\ang{30;15;}", r"30^{\circ}15^{\prime}", id="word-units-angle"),
+        pytest.param(r"\ce{2H2 + O2 -> 2H2O}", WATER, id="word-ce"),
+        (r"\ce{SO4^2-}", r"\mathrm{SO}_4^{2-}"),
+        (r"\ce{[Fe(CN)6]^3-}", r"[\mathrm{Fe}(\mathrm{CN})_6]^{3-}"),
+        (r"\ce{CuSO4*5H2O}", r"\mathrm{CuSO}_4{\cdot}5\,\mathrm{H}_2\mathrm{O}"),
+        (r"\ce{Na+}", r"\mathrm{Na}^{+}"),
+        (r"\ce{^{14}_{6}C}", r"{}^{\mathrm{14}}_{\mathrm{6}}\mathrm{C}"),
+        (r"\ce{A <=>[x][y] B}", r"\mathrm{A}\xrightleftharpoons[\mathrm{y}]{\mathrm{x}}\mathrm{B}"),
+        (r"\qty{3}{m/s}", r"3\,\mathrm{m}/\mathrm{s}"),
+        (r"\unit{kg.m^2}", r"\mathrm{kg}\,\mathrm{m}^2"),
+        (r"\num{-12345.67891e-3}", r"-12\,345.678\,91\times 10^{-3}"),
+        (r"\SI{9.81}{\metre\per\square\second}", r"9.81\,\mathrm{m}\,\mathrm{s}^{-2}"),
+        (r"\SI{3}{\micro\metre}", r"3\,\mathrm{µm}"),
+        (r"\SI{90}{\degree}", r"90\mathrm{°}"),
+        (r"\arg z", r"\operatorname{arg}z"),
+        (r"\wideparen{AB}", r"\overparen{AB}"),
+        (r"\AA", r"\mathrm{Å}"),
+        (r"x\tag{1}", r"x\qquad\text{(1)}"),
+        (r"x\tag*{A}", r"x\qquad\text{A}"),
+        (r"\braket{a}{b}", r"\langle a|b\rangle"),
+        (r"\abs*{x}", r"\left|x\right|"),
+        (r"a \iff b", r"a\;\Longleftrightarrow\;b"),
+        (r"\varlimsup_n x", r"\mathop{\overline{\mathrm{lim}}}_n x"),
+        (r"\operatorname{arg max}x", r"\operatorname{argmax}x"),
+        (r"a_1+\dots+a_n,\dots", r"a_1+\cdots+a_n,\ldots"),
+        ("x₁₂+10²³", "x_{12}+10^{23}"),
+        (r"a*b", r"a\ast b"),
+        (r"\'{e}\ddot o", r"\acute{e}\ddot{o}"),
+        (r"\text{caf\'e, na\"\i ve \c c}", r"\text{café, naïve ç}"),
+        (r"\begin{matrix}a\\[3mm]b\end{matrix}", r"\begin{matrix}a\\b\end{matrix}"),
+        (r"\begin{matrix}\displaystyle\frac ab&c\end{matrix}", r"\begin{matrix}{\dfrac ab}&c\end{matrix}"),
+        (r"\text{for $\frac ab$}", r"\text{for }\tfrac ab"),
+        (r"\boxed{\frac ab}", r"\boxed{\dfrac ab}"),
+        (r"\mathrel{R}x", r"\class{rel}{R}x"),
     ],
 )
 def test_other_ways_to_say_the_same(engine, tex, same):
@@ -184,6 +229,19 @@ def test_fonts_of_letters(engine):
         (r"\mathfoo{x}", r"\mathfoo"),
         (r"\text{a \foo}", r"\foo"),
         ("x中", "'中' (U+4E2D)"),
+        pytest.param(r"\text{速度}=\frac{s}{t}", "'速' (U+901F)", id="tex-cjk"),
+        pytest.param(r"x \leqslant 0，", "'，' (U+FF0C)", id="tex-cjk-sign"),
+        (r"س+1", "(U+0633)"),
+        (r"\text{ไทย}", "(U+0E44)"),
+        ("x\u0331\u0331", "U+0331"),
+        (r"\xmark", r"\xmark"),
+        (r"\overrightharpoon{x}", r"\overrightharpoon"),
+        (r"\textcircled{99}", r"\textcircled"),
+        (r"\SI{5}{\foo}", r"\foo"),
+        (r"\SI{five}{\metre}", "'five'"),
+        (r"\ce{A\bond{~}B}", r"\ce"),
+        (r"\begin{array}{l}\multicolumn{1}{c}{a}\end{array}", r"\multicolumn"),
+        (r"{x}\nolimits", r"\nolimits"),
         (r"\text{中}", "'中' (U+4E2D)"),
         (r"\begin{array}{c|c}a&b\end{array}", "'c|c'"),
         (r"\begin{matrix}a\\\hline b\end{matrix}", r"\hline"),
@@ -201,6 +259,184 @@ def test_what_cannot_be_set_is_named(engine, tex, named):
     found = failure(engine, tex)
     assert found.kind == "error"
     assert named in found.message
+
+
+@pytest.mark.parametrize(
+    ("tex", "text"),
+    [
+        pytest.param("1–5", "1–5", id="tex-unicode-dash"),
+        pytest.param("€5", "€5", id="tex-unicode-euro"),
+        pytest.param("¥5", "¥5", id="tex-unicode-yen"),
+        pytest.param("½", "½", id="tex-unicode-half"),
+        pytest.param("“a”", "“𝑎”", id="tex-unicode-quotes"),
+        pytest.param("©", "©", id="tex-unicode-copyright"),
+        pytest.param(r"\mathrm{Größe}", "Größe", id="tex-unicode-words"),
+        pytest.param(r"\text{если }x>0", "если 𝑥>0", id="tex-cjk-cyrillic"),
+        pytest.param(r"A \hookrightarrow B \hookleftarrow C", "𝐴↪𝐵↩𝐶", id="word-hook"),
+        pytest.param(r"\textcircled{1}\textcircled{b}", "①ⓑ", id="word-textcircled"),
+        pytest.param(r"\oiint", "∯", id="word-katex"),
+        (r"\blacktriangle\Finv\bigstar", "▴Ⅎ★"),
+        (r"a\setminus b\square\centerdot", "𝑎\\𝑏□⋅"),
+        (r"x\tag{2}", "𝑥(2)"),
+        (r"\text{\textdagger\S\ss\textdollar\{\}}", "†§ß${}"),
+        (r"\not= \not\in \not D", "≠∉/𝐷"),
+        (r"\coloncolonequals", "::="),
+        (r"\begin{matrix}a&b\\c&\end{matrix}", "𝑎𝑏𝑐"),
+        (r"\matrix{a&b\cr c&}", "𝑎𝑏𝑐"),
+    ],
+)
+def test_characters_are_themselves(engine, tex, text):
+    text = [c for c in text if c != " "]
+    assert [c for c in characters(engine, box(engine, tex, "inline")) if c not in " \xa0"] == text
+
+
+def test_a_formula_with_a_character_that_latin_modern_lacks_is_in_stix_throughout(engine):
+    try:
+        find_font("Latin Modern Math")
+    except ValueError:
+        pytest.skip("needs Latin Modern Math")
+
+    def files(tex):
+        made = box(engine, tex)
+        return {engine.fonts[n].key.file.rpartition("/")[2] for n in made.glyphs[:, 0].tolist()}
+
+    assert files(r"\frac{x}{2}") == {"latinmodern-math.otf"}
+    assert files(r"\frac{x}{2}+\blacktriangle") == {"STIXTwoMath-Regular.ttf"}
+    assert files(r"\frac{x}{2}") == {"latinmodern-math.otf"}
+
+
+@pytest.mark.parametrize("tex", [pytest.param(r"\qquad", id="tex-blank"), r"\quad", "\\ ", "~", r"\hspace{1cm}", r"\;"])
+def test_what_is_blank_has_a_width(engine, tex):
+    made = box(engine, tex)
+    assert made.width > 0
+    assert made.ink[0] >= made.ink[2]
+
+
+@pytest.mark.parametrize(
+    ("tex", "without", "mu"),
+    [
+        ("a+b", "a{+}b", 8),
+        ("a=b", "a{=}b", 10),
+        ("-b", "{-}b", 0),
+        ("a=-b", "a{=}{-}b", 10),
+        ("(-b)", "({-}b)", 0),
+        ("a,b", "a{,}b", 3),
+        (r"a\oplus_n b", r"a{\oplus_n}b", 8),
+        (r"a\Longrightarrow b", r"a{\Longrightarrow}b", 10),
+        (r"\overset{x}{=}b", r"{\overset{x}{=}}b", 5),
+        (r"a\xrightarrow{x}b", r"a{\xrightarrow{x}}b", 10),
+        (r"2\sin x", r"2{\sin}x", 6),
+        (r"\sin(x)", r"{\sin}(x)", 0),
+        (r"\sum_i x", r"{\sum_i}x", 3),
+        (r"a\left(x\right)b", r"a{\left(x\right)}b", 6),
+        (r"n!", r"n{!}", 0),
+        (r"a:b", r"a{:}b", 10),
+        (r"f\colon A", r"f{:}A", 8),
+        (r"|a|b", r"{|}a{|}b", 0),
+        (r"{}=b", r"{=}b", 10),
+        (r"a\mathbin{R}b", r"aRb", 8),
+    ],
+)
+def test_spaces_between_atoms_are_those_of_tex(engine, tex, without, mu):
+    assert box(engine, tex).width - box(engine, without).width == pytest.approx(EM * mu / 18, abs=2)
+
+
+def test_scripts_have_no_spaces_but_those_of_functions(engine):
+    assert box(engine, "x^{a+b=c}").width == box(engine, "x^{a{+}b{=}c}").width
+    assert box(engine, r"x^{\sin a}").width > box(engine, r"x^{{\sin}a}").width
+
+
+@pytest.mark.parametrize("sign", [r"\otimes", r"\oplus", r"\cup", r"\int", r"\sum\nolimits"])
+def test_scripts_of_what_has_no_limits_are_beside_it(engine, sign):
+    beside, none = box(engine, rf"{sign}_{{iii}}"), box(engine, sign.removesuffix(r"\nolimits"))
+    assert beside.width > none.width + 0.25 * EM
+    assert beside.depth < none.depth + 0.4 * EM
+
+
+@pytest.mark.parametrize("sign", [r"\sum", r"\bigoplus", r"\lim", r"\argmax", r"\operatorname*{x}", r"\int\limits"])
+def test_limits_are_below_in_displays(engine, sign):
+    below, none = box(engine, rf"{sign}_i"), box(engine, sign.removesuffix(r"\limits"))
+    assert below.glyphs[-1, 3] > none.depth
+    assert below.width <= none.width + 0.3 * EM
+
+
+@pytest.mark.parametrize("tex", ["√2", r"\surd 2"])
+def test_a_root_sign_stands_on_the_line(engine, tex):
+    made = box(engine, tex)
+    assert not len(made.rules)
+    assert made.ink[1] < -0.6 * SIZE
+    assert made.ink[3] < 0.4 * SIZE
+
+
+def test_no_sign_runs_into_a_fraction_bar(engine):
+    made = box(engine, r"e^{-\frac ab}-\frac ab")
+    minuses = made.glyphs[[c == "−" for c in characters(engine, made)]]
+    for minus, bar in zip(minuses, made.rules, strict=True):
+        assert minus[2] + minus[7] + 64 < bar[0]
+
+
+def test_delimiters_grow_after_left_only(engine):
+    free = box(engine, r"\frac{\frac ab}{c}\langle x\rangle_0")
+    alone = box(engine, r"\langle x\rangle_0")
+    assert free.glyphs[-4:, 1].tolist() == alone.glyphs[:, 1].tolist()
+    inner, outer = (
+        box(engine, rf"\left[{part}\right]") for part in (r"\dfrac ab", r"\left(\dfrac{\dfrac ab}{\dfrac cd}\right)")
+    )
+    assert outer.ink[3] - outer.ink[1] > 1.5 * (inner.ink[3] - inner.ink[1])
+    assert outer.glyphs[0, 1] != inner.glyphs[0, 1]
+    bars = box(engine, r"\left|\begin{array}{c}\vec{e}\\0\end{array}\right|")
+    assert len(bars.glyphs) > 2
+    assert bars.ink[3] - bars.ink[1] > 2 * SIZE
+
+
+def test_an_arrow_is_as_long_as_its_label(engine):
+    short, long = (box(engine, rf"\xhookrightarrow{{{label}}}") for label in ("f", "ffffffffff"))
+    assert long.width > short.width + 5 * 0.3 * EM
+    last = long.glyphs[np.argmax(long.glyphs[:, 2])]
+    assert last[2] + last[7] == pytest.approx(long.width, abs=128)
+    both = box(engine, r"\xrightarrow[a]{b}")
+    assert both.height > 0 < both.depth
+    assert len(box(engine, r"x^{\xrightarrow{y}}").glyphs) > 2
+
+
+def test_rows_of_matrices_are_a_line_apart(engine):
+    made = box(engine, r"\begin{pmatrix}a\\b\end{pmatrix}")
+    first, second = (y for y, c in zip(made.glyphs[:, 3], characters(engine, made), strict=True) if c in ("𝑎", "𝑏"))
+    assert second - first == pytest.approx(1.2 * EM, abs=2)
+    assert made.ink[3] - made.ink[1] > 2 * SIZE
+
+
+@pytest.mark.usefixtures("tex")
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"$a=\frac{1}{2}+\sqrt{x}-\left(\frac{a}{b}\right)^2$",
+        r"$(\psi\otimes_{\zeta,z} \chi) \mapsto (a \oplus_n b)$",
+        r"$\psi \longrightarrow e^{i\theta}\psi\iff 0, 2, \ldots, n$",
+        r"$m\equiv 4\pmod{14}$",
+        r"\[\rho=\left(\begin{array}{cc}0&-i\\i&0\end{array}\right)\]",
+        r"\[\begin{pmatrix}1\\2\end{pmatrix}=\begin{pmatrix}t\\2t\end{pmatrix}\]",
+        r"\[\begin{align*}f(x)&=\left(x+\frac1x\right)^3\\&=3x+\frac3x\end{align*}\]",
+        r"\[F(x)=\begin{cases}4-2x&\text{if }x<-1\\6&\text{if }x\ge5\end{cases}\]",
+        r"\[\sum_{i=1}^n a_i\int_0^\infty e^{-x}\,dx\lim_{n\to\infty}\sin x\]",
+        r"$45\degree a \lt b\ \argmin_x f\ \tg x\in\R$",
+        r"$\SI{9.81}{\metre\per\second\squared}\ \ce{SO4^2-}$",
+        r"$|x|+\{a\mid b\}, f\colon A\to B, n!, x'$",
+        r"$A\stackrel{\rm def}{=}B\xrightarrow{\text{some}}C$",
+    ],
+)
+def test_widths_are_those_of_tex(engine, text):
+    kind = "display" if text[1] == "[" else "inline"
+    source = prepare(text, kind)
+    tex = PdfTeX(SIZE)
+    try:
+        (expected,) = tex([source])
+    finally:
+        tex.close()
+    assert isinstance(expected, Box)
+    (made,) = engine([source])
+    assert isinstance(made, Box), made
+    assert made.width == pytest.approx(expected.width, rel=0.1)
 
 
 def test_a_table_names_what_sets_it(engine):
