@@ -11,7 +11,17 @@ from numba import njit
 from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.source import Source
 
-__all__ = ["FOREGROUND", "NO_CELLS", "Box", "Engine", "EngineError", "Failure", "Picture", "make_boxes"]
+__all__ = [
+    "FOREGROUND",
+    "NO_CELLS",
+    "Box",
+    "Engine",
+    "EngineError",
+    "Failure",
+    "Picture",
+    "UnsettableError",
+    "make_boxes",
+]
 
 FOREGROUND = -1  # in place of a colour: whatever the page's text has
 
@@ -57,6 +67,10 @@ class Failure(NamedTuple):
 
 class EngineError(RuntimeError):
     """An engine does not work on this machine; the message says why, and what would help."""
+
+
+class UnsettableError(ValueError):
+    """A formula has something that the engine cannot set; the message names it."""
 
 
 class Engine(Protocol):

@@ -14,9 +14,10 @@ from xml.etree.ElementTree import Element
 from latex2mathml.converter import Converter
 from latex2mathml.symbols_parser import SYMBOLS_FILE, convert_symbol
 
+from gpurender.typeset.latex.box import UnsettableError
 from gpurender.typeset.latex.limits import LENGTHS, NESTING, ROW, VISITS
 from gpurender.typeset.latex.macros import MacroError
-from gpurender.typeset.latex.plain import PERCENT, UnsettableError, translate
+from gpurender.typeset.latex.plain import PERCENT, translate
 
 __all__ = ["ARROW_TAG", "BOX_TAG", "ROW_TAG", "TooLargeError", "to_mathml"]
 

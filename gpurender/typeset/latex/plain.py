@@ -10,15 +10,14 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from gpurender.typeset.latex.macros import Macro, expand, to_macros
+from gpurender.typeset.latex.box import UnsettableError
+from gpurender.typeset.latex.macros import expand
+from gpurender.typeset.latex.quantities import QUANTITIES, write_quantity, write_reaction
+from gpurender.typeset.latex.words import WORDS
 
-__all__ = ["PERCENT", "UnsettableError", "rewrite", "translate"]
+__all__ = ["PERCENT", "rewrite", "translate"]
 
 PERCENT = "\uf025"  # in a text, where latex2mathml takes the sign itself for a comment
-
-
-class UnsettableError(ValueError):
-    """Name what the engine cannot set."""
 
 
 # Words that say nothing in a formula that stands by itself.
@@ -28,66 +27,6 @@ _DROPPED = frozenset(
 ) | {"\\"}
 # The same, with their argument.
 _DROPPED_WITH_ARGUMENT = frozenset({r"\label", r"\vspace", r"\vskip", r"\eqno", r"\leqno", r"\hypertarget"})
-# Words of KaTeX, MathJax and common packages, and their meanings in words that latex2mathml and `rewrite` read.
-_WORDS = to_macros(
-    dict(
-        entry.split("=", 1)
-        for entry in r"""
-\AA=Å \AE=Æ \Alpha=\mathrm{A} \Beta=\mathrm{B} \Bra=\left\langle{#1}\right|
-\Braket=\left\langle{#1}\right\rangle \C=\mathbb{C} \Chi=\mathrm{X} \Coloneqq=\coloncolonequals
-\Complex=\mathbb{C} \Cov=\operatorname{Cov} \Dagger=\ddagger \Darr=\Downarrow \Epsilon=\mathrm{E}
-\Eqqcolon=\equalscoloncolon \Eta=\mathrm{H} \Harr=\Leftrightarrow \Hom=\operatorname{Hom} \Iota=\mathrm{I}
-\KaTeX=\text{KaTeX} \Kappa=\mathrm{K} \Ket=\left|{#1}\right\rangle \L=Ł \LaTeX=\text{LaTeX} \Larr=\Leftarrow
-\Lrarr=\Leftrightarrow \Mu=\mathrm{M} \N=\mathbb{N} \Nu=\mathrm{N} \O=Ø \OE=Œ \Omicron=\mathrm{O} \P=¶
-\Q=\mathbb{Q} \R=\mathbb{R} \Rarr=\Rightarrow \Reals=\mathbb{R} \Rho=\mathrm{P} \S=§ \Set=\left\{\:#1\:\right\}
-\Tau=\mathrm{T} \TeX=\text{TeX} \Tr=\operatorname{Tr} \Uarr=\Uparrow \Var=\operatorname{Var} \Z=\mathbb{Z}
-\Zeta=\mathrm{Z} \aa=å \abs=\left|#1\right| \acomm=\left\{#1,#2\right\} \ae=æ \alef=\aleph \alefsym=\aleph
-\and=\land \approxcolon=\class{rel}{{\approx}{:}} \approxcoloncolon=\class{rel}{{\approx}{:}{:}}
-\arg=\operatorname{arg} \argmax=\operatorname*{arg\,max} \argmin=\operatorname*{arg\,min} \bra=\langle{#1}|
-\bull=\bullet \ceil=\left\lceil#1\right\rceil \cfrac=\dfrac \clubs=\clubsuit \cmark=✓ \cnums=\mathbb{C}
-\colon=\mspace{2mu}{:}\mspace{6mu} \colonapprox=\class{rel}{{:}{\approx}} \coloncolon=\class{rel}{{:}{:}}
-\coloncolonapprox=\class{rel}{{:}{:}{\approx}} \coloncolonequals=\class{rel}{{:}{:}{=}}
-\coloncolonminus=\class{rel}{{:}{:}{-}} \coloncolonsim=\class{rel}{{:}{:}{\sim}}
-\colonequals=\class{rel}{{:}{=}} \colonminus=\class{rel}{{:}{-}} \colonsim=\class{rel}{{:}{\sim}}
-\comm=\left[#1,#2\right] \copyright=© \curl=\operatorname{curl} \dArr=\Downarrow \dag=\dagger \darr=\downarrow
-\dblcolon=\coloncolon \ddag=\ddagger \diag=\operatorname{diag} \diamonds=\diamondsuit \dotsx=\ldots\,
-\doublecap=\Cap \doublecup=\Cup \em=\it \empty=\emptyset \enskip=\hspace{0.5em} \equalscolon=\class{rel}{{=}{:}}
-\equalscoloncolon=\class{rel}{{=}{:}{:}} \erf=\operatorname{erf} \euro=€ \ev=\left\langle#1\right\rangle
-\exist=\exists \expval=\left\langle#1\right\rangle \floor=\left\lfloor#1\right\rfloor \grad=\operatorname{grad}
-\hArr=\Leftrightarrow \harr=\leftrightarrow \hdots=\dots \hearts=\heartsuit \i=ı \iff=\;\Longleftrightarrow\;
-\image=\Im \implies=\;\Longrightarrow\; \impliedby=\;\Longleftarrow\; \infin=\infty
-\injlim=\operatorname*{inj\,lim} \isin=\in \j=ȷ \ket=|{#1}\rangle \ketbra=|{#1}\rangle\langle{#2}| \l=ł
-\lArr=\Leftarrow \lBrack=⟦ \lang=\langle \laplacian=\nabla^2 \larr=\leftarrow \lbrack=[ \lcm=\operatorname{lcm}
-\liminf=\operatorname*{lim\,inf} \limsup=\operatorname*{lim\,sup} \llbracket=⟦ \lq=‘ \lrArr=\Leftrightarrow
-\lrarr=\leftrightarrow \mathbbm=\mathbb \mathbin=\class{bin} \mathclose=\class{close} \mathds=\mathbb
-\mathellipsis=\ldots \mathinner=\class{inner} \mathopen=\class{open} \mathpunct=\class{punct}
-\mathrel=\class{rel} \medspace=\: \mel=\left\langle#1|#2|#3\right\rangle \minuscolon=\class{rel}{{-}{:}}
-\minuscoloncolon=\class{rel}{{-}{:}{:}} \mod=\mathchoice{\quad}{\mspace{12mu}}{}{}\text{mod}\mspace{6mu}#1
-\natnums=\mathbb{N} \ngeqq=\not{\geqq} \nleqq=\not{\leqq} \norm=\left\|#1\right\| \notni=\not\ni
-\nsubseteqq=\not{\subseteqq} \nsupseteqq=\not{\supseteqq} \o=ø \oe=œ \operatornamewithlimits=\operatorname*
-\ordinarycolon=: \overarc=\overparen \overgroup=\overparen \plim=\operatorname*{plim} \plusmn=\pm
-\pmod=\mathchoice{\quad}{\mspace{8mu}}{}{}(\text{mod}\mspace{6mu}#1)
-\pod=\mathchoice{\quad}{\mspace{8mu}}{}{}(#1) \pounds=£ \projlim=\operatorname*{proj\,lim} \rArr=\Rightarrow
-\rBrack=⟧ \rang=\rangle \rank=\operatorname{rank} \rarr=\rightarrow \ratio=: \rbrack=] \real=\Re
-\reals=\mathbb{R} \rot=\operatorname{rot} \rq=’ \rrbracket=⟧ \sb=_ \sc=\rm \sdot=\cdot \sect=§ \set=\{\,#1\,\}
-\setminus=\class{bin}{\backslash} \sgn=\operatorname{sgn} \sign=\operatorname{sign}
-\simcolon=\class{rel}{{\sim}{:}} \simcoloncolon=\class{rel}{{\sim}{:}{:}} \sl=\it \slash=/ \sp=^ \space=~
-\spades=\spadesuit \ss=ß \sub=\subset \sube=\subseteq \supe=\supseteq \textbar=| \textbardbl=‖ \textbraceleft=\{
-\textbraceright=\} \textbullet=• \textcopyright=© \textdagger=† \textdaggerdbl=‡ \textdegree=° \textdollar=\$
-\textellipsis=\ldots \textemdash=— \textendash=– \texteuro=€ \textgreater=> \textless=< \textquotedblleft=“
-\textquotedblright=” \textquoteleft=‘ \textquoteright=’ \textregistered=® \textsterling=£ \texttrademark=™
-\textunderscore=\_ \thetasym=\vartheta \thinspace=\, \tr=\operatorname{tr} \uArr=\Uparrow \uarr=\uparrow
-\undergroup=\underparen \utilde=\underset{\sim}{#1} \va=\vec{\mathbf{#1}}
-\varinjlim=\mathop{\underrightarrow{\mathrm{lim}}} \varliminf=\mathop{\underline{\mathrm{lim}}}
-\varlimsup=\mathop{\overline{\mathrm{lim}}} \varprojlim=\mathop{\underleftarrow{\mathrm{lim}}} \vb=\mathbf{#1}
-\vcentcolon=: \vline=| \vu=\hat{\mathbf{#1}} \weierp=\wp \wideparen=\overparen
-\xleftequilibrium=\xleftrightharpoons \xrightequilibrium=\xrightleftharpoons \xrightleftarrows=\xtofrom
-\'=\acute \`=\grave \"=\ddot \.=\dot \r=\mathring \u=\breve \v=\check
-""".split()  # noqa: SIM905
-    )
-)
-_WORDS |= {"^": Macro(0, None, r"\hat"), "~": Macro(0, None, r"\tilde"), "=": Macro(0, None, r"\bar")}
-_WORDS |= {f"{name}*": _WORDS[name] for name in ("abs", "norm", "ceil", "floor")}
 # Plain TeX's, which latex2mathml lets run on to the end of the group.
 _PLAIN_MATRICES = {
     word: (f"{word}{{", "}")
@@ -168,46 +107,6 @@ _SYMBOLS |= (
 _SYMBOLS |= {r"\!": "", r"\/": "", r"\-": "", r"\quad": "\xa0\xa0", r"\qquad": "\xa0\xa0\xa0\xa0"}
 _SYMBOLS |= {r"\ldots": "…", r"\dots": "…", r"\{": "{", r"\}": "}"}
 _SYMBOLS |= {r"\displaystyle": "", r"\textstyle": "", r"\small": "", r"\scriptsize": "", r"\footnotesize": ""}
-
-
-# siunitx's words for quantities, and the kinds of their arguments.
-_QUANTITIES = {r"\SI": "nu", r"\qty": "nu", r"\si": "u", r"\unit": "u", r"\num": "n", r"\ang": "a"}
-_UNITS = {
-    f"\\{name}": symbol
-    for name, _, symbol in (
-        entry.partition("=")
-        for entry in r"""
-metre=m meter=m gram=g kilogram=kg second=s ampere=A kelvin=K mole=mol candela=cd hertz=Hz newton=N pascal=Pa joule=J
-watt=W coulomb=C volt=V farad=F ohm=Ω siemens=S weber=Wb tesla=T henry=H degreeCelsius=°C celsius=°C lumen=lm lux=lx
-becquerel=Bq gray=Gy sievert=Sv katal=kat radian=rad steradian=sr minute=min hour=h day=d hectare=ha litre=L liter=L
-tonne=t electronvolt=eV dalton=Da decibel=dB percent=\% degree=° arcminute=′ arcsecond=″ angstrom=Å bar=bar bit=bit
-cm=cm eV=eV g=g GHz=GHz Hz=Hz J=J K=K kg=kg kHz=kHz kJ=kJ km=km kW=kW m=m mg=mg MHz=MHz mL=mL mm=mm mol=mol ms=ms nm=nm
-Pa=Pa s=s V=V W=W
-""".split()  # noqa: SIM905
-    )
-}
-_PREFIXES = {
-    f"\\{name}": symbol
-    for name, _, symbol in (
-        entry.partition("=")
-        for entry in """
-femto=f pico=p nano=n micro=µ milli=m centi=c deci=d deca=da hecto=h kilo=k mega=M giga=G tera=T peta=P
-""".split()  # noqa: SIM905
-    )
-}
-_POWERS = {r"\squared": "2", r"\cubed": "3", r"\square": "2", r"\cubic": "3"}
-_UNIT = re.compile(
-    r"(?P<word>\\[A-Za-z]+)|(?P<letters>[A-Za-zµΩ°Å]+|\\%)|\^\s*(?:\{(?P<braced>-?\d+)\}|(?P<power>\d))|(?P<over>/)|[.~\s]|\\[,\s]"
-)
-_AMOUNT = re.compile(r"([+-]?)(\d*)(?:[.,](\d+))?(?:(\(\d+\))|(?:\+-|\\pm)(\d+(?:\.\d+)?))?(?:[eEdD]([+-]?\d+))?")
-# Parts of mhchem's formulas.
-_REACTION = re.compile(
-    r"\s*(?P<arrow><=>|<->|->|<-)(?:\[(?P<over>[^\]]*)\])?(?:\[(?P<under>[^\]]*)\])?\s*|(?P<plus>\s\+\s)"
-    r"|(?:^|(?<=\s))(?:(?P<gas>\^)|(?P<solid>v))(?=\s|$)|(?:^|(?<=[\s*.(\[]))(?P<amount>\d+(?:[./]\d+)?)\s*(?=[A-Za-z(\[^_])"
-    r"|(?P<letters>[A-Za-z]+)|(?P<number>\d+)|[_^]\{(?P<braced>[^{}]*)\}|\^(?P<raised>\d*[+-]|\d+)|_(?P<lowered>\d+)"
-    r"|(?P<charge>[+-])(?=\s|[)\]]|$)|(?P<bond>[-=]|\\#)|(?P<bracket>[()\[\]])|(?P<dot>\s?[*.]\s?)|(?P<space>\s+)"
-)
-_REACTIONS = {"->": r"\xrightarrow", "<-": r"\xleftarrow", "<->": r"\xleftrightarrow", "<=>": r"\xrightleftharpoons"}
 
 
 class _Argument(NamedTuple):
@@ -318,100 +217,6 @@ def _circled(inner: str) -> str:
     raise UnsettableError(rf"\textcircled round {inner!r} needs pdfTeX")
 
 
-def _quantity(kinds: str, arguments: list[str]) -> str:
-    """Return a number, a unit, both or an angle as a formula; `kinds` has a letter for each argument."""
-    parts = [{"n": _number, "u": _units, "a": _angle}[kind](text) for kind, text in zip(kinds, arguments, strict=True)]
-    is_close = parts[-1].startswith((r"\mathrm{°}", r"\mathrm{′}", r"\mathrm{″}"))
-    return "{" + ("" if is_close else r"\,").join(parts) + "}"
-
-
-def _number(text: str) -> str:
-    found = _AMOUNT.fullmatch(text.replace(" ", ""))
-    if found is None or not text.strip():
-        raise UnsettableError(f"the number {text!r} needs pdfTeX")
-    sign, whole, part, digits, tolerance, power = found.groups(default="")
-    if len(whole) > 4:
-        whole = re.sub(r"(?<=\d)(?=(?:\d{3})+$)", r"\\,", whole)
-    if len(part) > 4:
-        part = r"\,".join(part[k : k + 3] for k in range(0, len(part), 3))
-    number = sign + (f"{whole or 0}.{part}" if part else whole) + digits + (rf"\pm {tolerance}" if tolerance else "")
-    return number + (r"\times " * bool(whole or part) + f"10^{{{power}}}" if power else "")
-
-
-def _angle(text: str) -> str:
-    parts = text.split(";")
-    if len(parts) > 3:
-        raise UnsettableError(f"the angle {text!r} needs pdfTeX")
-    signs = (r"^{\circ}", r"^{\prime}", r"^{\prime\prime}")
-    return "".join(f"{{{_number(part)}}}{sign}" for part, sign in zip(parts, signs, strict=False) if part.strip())
-
-
-def _units(text: str) -> str:
-    parts: list[list[str]] = []
-    prefix, sign, power = "", "", ""
-    at = 0
-    while at < len(text):
-        found = _UNIT.match(text, at)
-        if found is None:
-            raise UnsettableError(f"the unit {text!r} needs pdfTeX")
-        at = found.end()
-        word = found["word"]
-        if word in _PREFIXES:
-            prefix += _PREFIXES[word]
-        elif word == r"\per":
-            sign = "-"
-        elif word in (r"\square", r"\cubic"):
-            power = _POWERS[word]
-        elif word in _POWERS or found["braced"] or found["power"]:
-            if not parts or parts[-1][0] == "/":
-                raise UnsettableError(f"the unit {text!r} needs pdfTeX")
-            parts[-1][1] = parts[-1][1].replace("1", "") + (
-                _POWERS.get(word or "") or found["braced"] or found["power"]
-            )
-        elif word in _UNITS or found["letters"]:
-            parts.append([prefix + (_UNITS[word] if word else found["letters"]), sign + (power or "1" * bool(sign))])
-            prefix, sign, power = "", "", ""
-        elif found["over"]:
-            parts.append(["/", ""])
-        elif word:
-            raise UnsettableError(f"the unit {word} is not known")
-    units = [rf"\mathrm{{{name}}}" + (f"^{{{power}}}" if power else "") for name, power in parts]
-    return re.sub(r"\\,\\mathrm{/}\\,", "/", r"\,".join(units))
-
-
-def _chemistry(text: str) -> str:
-    r"""Return what \ce of mhchem has as a formula."""
-    out: list[str] = []
-    at = 0
-    while at < len(text):
-        found = _REACTION.match(text, at)
-        if found is None:
-            raise UnsettableError(rf"\ce{{{text}}} needs pdfTeX")
-        at, kind, part = found.end(), found.lastgroup, found[0]
-        if found["arrow"]:
-            over, under = (_chemistry(found[name] or "") for name in ("over", "under"))
-            out.append(f"{_REACTIONS[found['arrow']]}{f'[{under}]' * bool(under)}{{{over}}}")
-        elif kind == "plus":
-            out.append("+")
-        elif kind == "amount":
-            over, _, under = found["amount"].partition("/")
-            out.append((rf"\tfrac{{{over}}}{{{under}}}" if under else over) + r"\,")
-        elif kind == "letters":
-            out.append(rf"\mathrm{{{part}}}")
-        elif kind in ("number", "lowered"):
-            out.append(f"_{{{part.lstrip('_')}}}")
-        elif kind in ("raised", "charge"):
-            out.append(f"^{{{part.lstrip('^')}}}")
-        elif kind == "braced":
-            out.append(rf"{part[0]}{{\mathrm{{{found['braced']}}}}}")
-        elif kind in ("gas", "solid"):
-            out.append(r"\uparrow " if kind == "gas" else r"\downarrow ")
-        else:
-            signs = {"bond": {"-": "{-}", "=": "{=}"}.get(part, r"{\equiv}"), "dot": r"{\cdot}", "space": r"\,"}
-            out.append(signs.get(kind or "", part))
-    return "".join(out)
-
-
 def _fraction(left: str, right: str, thickness: str, style: str, over: str, under: str) -> str:
     r"""\genfrac, of which latex2mathml reads another form."""
     if thickness and float(_length(thickness, 0).text[:-2]):
@@ -442,14 +247,14 @@ def translate(tex: str) -> str:
         UnsettableError: It has something that would be drawn wrongly, or not at all.
         MacroError: Its words mean too much.
     """
-    return rewrite(expand(tex, _WORDS))
+    return rewrite(expand(tex, WORDS))
 
 
 def rewrite(tex: str, in_cells: bool = False) -> str:
     """Return a formula, or a part of one, without the words that latex2mathml reads otherwise.
 
     Args:
-        tex: Without the words of `_WORDS`.
+        tex: Without the words of `WORDS`.
         in_cells: It is the inside of a matrix, whose cells end what holds to the end of a group.
 
     Raises:
@@ -531,13 +336,13 @@ def rewrite(tex: str, in_cells: bool = False) -> str:
             out.append(rf"\langle{{{rewrite(left)}}}{'|' * bool(right)}{{{rewrite(right)}}}\rangle ")
         elif word == r"\ce":
             inner, position = _argument(tex, position)
-            out.append(f"{{{rewrite(_chemistry(inner))}}}")
-        elif word in _QUANTITIES:
+            out.append(f"{{{rewrite(write_reaction(inner))}}}")
+        elif word in QUANTITIES:
             arguments = []
-            for _ in _QUANTITIES[word]:
+            for _ in QUANTITIES[word]:
                 inner, position = _argument(tex, position)
                 arguments.append(inner)
-            out.append(_quantity(_QUANTITIES[word], arguments))
+            out.append(write_quantity(QUANTITIES[word], arguments))
         elif word == r"\textcircled":
             inner, position = _argument(tex, position)
             out.append(_circled(inner))

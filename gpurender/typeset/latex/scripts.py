@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -94,7 +94,7 @@ _PIECE = regex.compile(
     rf"(?P<right>(?:(?<![\w.])\d[\d.,]* )?{_RIGHT}(?:[ \d.,:;!?()/\u060c\u061b\u061f-]{{1,9}}{_RIGHT})*"
     r"(?:[ :][\d.,]*\d|[\u061f\u060c\u061b])?)"
     rf"|(?P<marked>(?:(?<![\\A-Za-z])[A-Za-z]|\p{{L}}(?<![A-Za-z]))(?P<mark>[{''.join(_ACCENTS)}])(?!\p{{M}}))"
-    rf"|(?P<raised>[{''.join(_RAISED)}]+)|(?P<lowered>[{''.join(_LOWERED)}]+)"
+    rf"|(?P<scripts>(?P<operator>[∫-∳∏-∑⋀-⋃⨀-⨆]?)[{''.join(_RAISED | _LOWERED)}]+)"
     r"|(?P<greek>\p{Greek}[\p{Greek}\p{M}]+)"
     r"|(?P<latin>(?:(?<![\\A-Za-z])[A-Za-z]+)?(?:(?=[^\x00-\x7f])\p{Latin}\p{M}*)(?:\p{Latin}\p{M}*)*)"
     r"|(?P<other>[^\x00-\x7f][\p{M}\u200b-\u200f\ufe0e\ufe0f]*)"
@@ -150,7 +150,7 @@ def _pieces(tex: str, in_table: bool) -> tuple[tuple[str, str], ...]:
             words.append(tex[at : found.start()])
         at = found.end()
         text = found[0]
-        for part, is_run in _translate(found.lastgroup or "", text, found["mark"]):
+        for part, is_run in _translate(found.lastgroup or "", text, found["mark"], found["operator"]):
             if is_run:
                 run.append(part)
             else:
@@ -167,13 +167,18 @@ def _is_leftward(text: str) -> bool:
     return any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in text)
 
 
-def _translate(kind: str, text: str, mark: str | None) -> Iterator[tuple[str, bool]]:
+def _translate(kind: str, text: str, mark: str | None, operator: str | None) -> Iterator[tuple[str, bool]]:
     """A piece in TeX's words, or as runs (True)."""
     if kind == "right":
         yield text, True
-    elif kind in ("raised", "lowered"):
-        script = "".join((_RAISED | _LOWERED)[c] for c in text)
-        yield rf"\ensuremath{{{{}}{'^' if kind == 'raised' else '_'}{{{script}}}}}", False
+    elif operator is not None:
+        scripts = [
+            ("^{" if is_raised else "_{") + "".join((_RAISED | _LOWERED)[c] for c in group) + "}"
+            for is_raised, group in groupby(text.removeprefix(operator), _RAISED.__contains__)
+        ]
+        # Two stand above one another, and with an operator where its limits do.
+        pairs = ["".join(scripts[k : k + 2]) for k in range(0, len(scripts), 2)]
+        yield rf"\ensuremath{{{operator or '{}'}{'{}'.join(pairs)}}}", False
     elif kind == "greek":
         # In maths a product, in text a word.
         yield rf"{{\gprmode{{{text}}}{{", False

@@ -16,11 +16,10 @@ import numpy as np
 from PIL import ImageColor
 
 from gpurender.typeset.fonts import FontFace, Outlines, find_font
-from gpurender.typeset.latex.box import FOREGROUND, Box, EngineError, Failure, make_boxes
+from gpurender.typeset.latex.box import FOREGROUND, Box, EngineError, Failure, UnsettableError, make_boxes
 from gpurender.typeset.latex.limits import LARGEST, LONGEST
 from gpurender.typeset.latex.mathml import TooLargeError, to_mathml
 from gpurender.typeset.latex.nodes import load_library, open_font
-from gpurender.typeset.latex.plain import UnsettableError
 from gpurender.typeset.latex.sandbox import INSTALL
 from gpurender.typeset.latex.source import RefusedError, Source, check
 from gpurender.typeset.layout import FontKey

@@ -184,6 +184,23 @@ def test_chinese_is_broken_in_a_paragraph_column(typesetter):
     assert not layout.diagnostics
 
 
+@pytest.mark.parametrize(
+    ("formula", "same"),
+    [
+        ("∫₀¹ x", r"\int_0^1 x"),
+        ("∑ᵢ₌₁ⁿ i", r"\sum_{i=1}^n i"),
+        ("x₁²", "x{}_1^2"),
+        ("a¹₂", "a{}^1_2"),
+        ("x₁₂", "x{}_{12}"),
+    ],
+)
+def test_scripts_stand_above_one_another(engine, equal, formula, same):
+    one, other = engine([prepare(f"${tex}$", "inline") for tex in (formula, same)])
+    assert isinstance(one, Box)
+    assert one.width == other.width
+    assert np.array_equal(one.glyphs, other.glyphs)
+
+
 def test_a_character_of_no_font_is_source_with_a_reason(tex):
     typesetter = Typesetter(latex="pdftex", fallback=())
     layout = typesetter("$a+\U00013000$, $b$")
