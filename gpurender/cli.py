@@ -328,7 +328,7 @@ def _render(arguments: argparse.Namespace) -> int:
         if diagnostic.kind == "oversize":
             raise ValueError(diagnostic.message)
         print(f"gpurender: {diagnostic.kind}: {diagnostic.message}", file=sys.stderr)
-    channels = 1 if arguments.tex is None else 3
+    channels = 3 if arguments.tex is not None or layout.is_colored().any() else 1
     renderer = Renderer(device=default_device(arguments.backend), backend=arguments.backend, channels=channels)
     page = renderer(layout).to_numpy()[0]
     with open(arguments.out, "wb") as file:

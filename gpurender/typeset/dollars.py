@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["PROSE", "is_bracketed", "is_display", "is_inline", "is_strict", "looks_like_latex"]
+__all__ = ["ENTITY", "PROSE", "is_bracketed", "is_display", "is_inline", "is_strict", "looks_like_latex"]
 
 _COMMAND = re.compile(r"\\(?:[A-Za-z]{2,}|[cCgGhHiIjJklLmMoOpPqQRTyY](?![A-Za-z])|[$%&#_{},;:! ])")
 _SCRIPT = re.compile(
@@ -24,6 +24,8 @@ _ENGLISH = re.compile(
     r"\b(?:an?d|are|as|at|be|by|cents?|dollars?|each|for|from|he|if|in|is|it|of|on|or|per|she|so|than|that|the|then|they|to"
     r"|was|we|were|with|you)\b"
 )
+# A character as HTML writes it.
+ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _CODE = re.compile(
     r"[\"`#@]|::|&&|<<|>>|<-(?![\d(\\])|==|[-=]>\s*[A-Za-z_]\w+|(?:^|[\s(\[=,{])'|\?>|;\s*$|[a-z]{2}_[a-z]{2}|//"
     r"|\.\*|\(\?|\[\^|\[[a-zA-Z0]-[a-zA-Z9]|^\s*\|\^|\\[dDwWsS][+*?{]"
@@ -74,6 +76,9 @@ def is_inline(text: str, start: int, stop: int, is_even: bool) -> bool:
         is_even: Whether the paragraph has an even number of dollars; asked where spaces stand beside these.
     """
     body = text[start + 1 : stop - 1]
+    if "&" in body:
+        # A character of HTML says nothing by the letters that it is written with.
+        body = ENTITY.sub("+", body)
     has_command = _COMMAND.search(body)
     if has_command and not _LOWER_PROSE.search(body):
         if body[-1] != " ":

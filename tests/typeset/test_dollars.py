@@ -289,6 +289,11 @@ def test_formulas_that_others_set(text, expected):
     assert maths(text) == expected
 
 
+@pytest.mark.parametrize("text", ["$f&#39;(x)&nbsp;g$", "$a&lt;b$", "$x &amp;lt; 1$", "$x&#x2264;3$"])
+def test_characters_of_html_make_a_formula_no_code(text):
+    assert maths(text) == [text]
+
+
 @pytest.mark.parametrize(
     ("text", "strict", "auto"),
     [

@@ -14,6 +14,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from gpurender.typeset.dollars import ENTITY
 from gpurender.typeset.latex.cells import split_cells, without
 from gpurender.typeset.latex.limits import DENIED, ENVIRONMENTS, LONGEST
 from gpurender.typeset.latex.macros import Macro, MacroError, collect, expand
@@ -65,7 +66,6 @@ _ACCENT = re.compile(
     r"(\\math(?:bb|bf|cal|frak|it|rm|scr|sf|tt) *(?:\{[^{}]*\}|[A-Za-z]))"
 )
 _DOLLARS = re.compile(r"\$(?:[^$\\]|\\.)+\$", re.DOTALL)
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MATHS = MATHS_AND_TABLES - TABLES - {"table"}
 # What definitions set up for all of an item, and the form of its value.
 _LENGTHS = "tabcolsep arraycolsep arrayrulewidth extrarowheight heavyrulewidth lightrulewidth cmidrulewidth".split()  # noqa: SIM905
@@ -120,7 +120,7 @@ def prepare(text: str, kind: Kind, macros: Mapping[str, Macro] = MappingProxyTyp
     if kind == "environment" and not ((begin := _ENVIRONMENT.match(text)) and begin[2] in _MATHS):
         style, text = "table", _strip_comments(text)
     if "&" in text and ";" in text:
-        text = _ENTITY.sub(_character, _ENTITY.sub(_character, text))
+        text = ENTITY.sub(_character, ENTITY.sub(_character, text))
     try:
         if macros or is_rare:
             text, macros = _define(text, macros)
