@@ -13,15 +13,15 @@ import numpy as np
 from gpurender.typeset.context import Context
 from gpurender.typeset.emoji import with_pictures
 from gpurender.typeset.fallback import FontStack
-from gpurender.typeset.fonts import Font, FontFace, Outlines, find_font
+from gpurender.typeset.fonts import Font, Outlines, find_font
 from gpurender.typeset.harfbuzz import language_pointer
 from gpurender.typeset.insets import NOTHING, STAND_IN, Inset, Insets, collect, with_more_pictures
 from gpurender.typeset.latex.box import Failure
 from gpurender.typeset.latex.macros import Macro, to_macros
 from gpurender.typeset.latex.macros import collect as find_definitions
-from gpurender.typeset.latex.scripts import Run, Shaper
 from gpurender.typeset.latex.setting import ENGINES, EngineName, LatexSetter
 from gpurender.typeset.layout import Diagnostic, Layout, with_own_fonts
+from gpurender.typeset.line_shaper import LineShaper
 from gpurender.typeset.maths import DOLLARS, Dollars, Formula, may_hold_formulas, scan
 from gpurender.typeset.paragraph import OVERSIZE, Color, PageStyle, set_pages
 from gpurender.typeset.runs import Analyzer
@@ -181,7 +181,7 @@ class Typesetter:
         )
         self._analyzer = Analyzer(self.stack, language)
         self._cache = WordCache(self.stack, cache_words, language_pointer(language))
-        shaper = Shaper(float(size), self._shape_runs, self._open_font)
+        shaper = LineShaper(self._analyzer, self._cache)
         self._latex = LatexSetter(
             latex, MATH_SCALE * size if math_size is None else math_size, width - 2 * margin, shaper
         )
@@ -318,39 +318,6 @@ class Typesetter:
                 notices.append(Diagnostic(page, start, stop, "picture", message))
         return collect(found, sources), notices
 
-    def _shape_runs(self, texts: Sequence[str]) -> list[Run | None]:
-        """Shape texts as one line each, for formulas."""
-        starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-        runs = self._analyzer(texts, codes, starts)
-        tokens = self._cache.tokenize(codes, starts, runs.keys)
-        layout, _, _ = set_pages(tokens, runs, starts, codes, self._cache, _line_style(self.stack.size), NOTHING, [])
-        is_missing = (tokens.words >= 0) & (self._cache.words[tokens.words, FLAGS] & MISSING != 0)
-        lacking = set((np.searchsorted(tokens.starts, np.flatnonzero(is_missing), "right") - 1).tolist())
-        shaped: list[Run | None] = []
-        for page in range(len(texts)):
-            glyphs = slice(int(layout.glyph_offsets[page]), int(layout.glyph_offsets[page + 1]))
-            words = layout.words[layout.word_offsets[page] : layout.word_offsets[page + 1]]
-            if page in lacking or not len(words):
-                shaped.append(None)
-                continue
-            left, baseline = round(64 * words[:, 0].min()), round(64 * words[0, 1]) + self.font.ascent
-            xy = layout.glyph_xy[glyphs] - [left, baseline]
-            rows = np.column_stack([layout.glyph_fonts[glyphs], layout.glyph_ids[glyphs], xy]).astype(np.int32)
-            height, depth = 0, 0
-            for font, glyph, _, y in rows.tolist():
-                _, low, _, high = self.stack.fonts[font].ink(np.array([glyph]))[0].tolist()
-                height, depth = max(height, high - y), max(depth, y - low)
-            shaped.append(Run(round(64 * words[:, 2].max()) - left, height, depth, rows))
-        return shaped
-
-    def _open_font(self, number: int, size: float) -> Outlines:
-        """The stack's font of a number, at another size."""
-        font = self.stack.fonts[number]
-        if font.is_color:
-            return Font(FontFace(font.family, "", font.key.file, font.key.face_index), size)
-        return Outlines(font.key._replace(size=size))
-
     def _scan(
         self, texts: Sequence[str], contexts: Sequence[Context | None]
     ) -> tuple[list[tuple[int, Formula, Macros]], list[Diagnostic]]:
@@ -448,11 +415,6 @@ def _line_height(font: Font) -> int:
     """Return the distance of baselines in px that goes with a font at its size."""
     natural = (font.ascent + font.descent) / 64
     return max(1, math.ceil(natural) if natural > 1.2 * font.key.size else round(1.1 * font.key.size))
-
-
-def _line_style(size: float) -> PageStyle:
-    """Return the style of a page of one line that is never broken."""
-    return PageStyle(math.ceil(8 * size), False, 2**20, 0, False, 2**40, (0, 0, 0), (255, 255, 255), "left")
 
 
 def _whole(source: str) -> Formula:

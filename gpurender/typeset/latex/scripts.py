@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import regex
@@ -36,18 +36,20 @@ class Run(NamedTuple):
     glyphs: np.ndarray  # [G, 4] int32: font, glyph id, x, y
 
 
-class Shaper(NamedTuple):
-    """Shapes runs in the text's fonts.
+class Shaper(Protocol):
+    """An object that shapes runs in the text's fonts.
 
     Attributes:
         size: Of the text, px per em.
-        shape: N strings to a run each; None for one that has a character without a glyph.
-        open: The font of a number in `Run.glyphs`, at a size in px per em.
     """
 
     size: float
-    shape: Callable[[Sequence[str]], list[Run | None]]
-    open: Callable[[int, float], Outlines]
+
+    def shape(self, texts: Sequence[str]) -> list[Run | None]:
+        """Shape N strings; None for one that has a character without a glyph."""
+
+    def open(self, number: int, size: float) -> Outlines:
+        """Return the font of a number in `Run.glyphs`, at a size in px per em."""
 
 
 # The characters of TeX's text fonts (T1 and TS1) that LaTeX sets by themselves.
