@@ -165,7 +165,7 @@ def _tokenize(
                     i += one
                 size = i - begin
                 context, before, after = np.uint64(0), np.uint32(0), np.uint32(0)
-                if key & np.uint32(CONTEXT):
+                if keyed and key & np.uint32(CONTEXT):
                     context = one
                     before = nearest_letter(codes, np.int64(begin) - 1, -1, np.int64(origin), types)
                     after = nearest_letter(codes, np.int64(i), 1, np.int64(stop), types)

@@ -220,11 +220,12 @@ class Typesetter:
         if isinstance(texts, str):
             texts = [texts]
         _check_texts("texts", texts)
-        contexts = [None] * len(texts) if contexts is None else contexts
-        if len(contexts) != len(texts):
+        if contexts is None:
+            contexts = ()
+        elif len(contexts) != len(texts):
             raise ValueError(f"contexts has {len(contexts)} items for {len(texts)} texts")
-        for n, (text, context) in enumerate(zip(texts, contexts, strict=True)):
-            if context is not None and not context.text.startswith(text, context.start):
+        for n, context in enumerate(contexts):
+            if context is not None and not context.text.startswith(texts[n], context.start):
                 raise ValueError(f"texts[{n}] does not stand at character {context.start} of its context")
         if self._latex.choice == "off":
             return self._set(texts, [], contexts)
@@ -323,9 +324,12 @@ class Typesetter:
     ) -> tuple[list[tuple[int, Formula, Macros]], list[Diagnostic]]:
         """Return the formulas of texts, each with the number of its text and its macros, and LaTeX that stays text."""
         formulas, left = [], []
-        for page, (text, context) in enumerate(zip(texts, contexts, strict=True)):
+        for page, text in enumerate(texts):
+            if "$" not in text and "\\" not in text:
+                continue
+            context = contexts[page] if contexts else None
             whole, first = (text, 0) if context is None else context
-            if ("$" not in text and "\\" not in text) or not may_hold_formulas(whole, self.dollars):
+            if not may_hold_formulas(whole, self.dollars):
                 continue
             scanned = scan(whole, self.dollars)
             last = first + len(text)
