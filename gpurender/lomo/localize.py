@@ -173,7 +173,8 @@ class _Cuts:
     def _beside_punctuation(self, place: int) -> int:
         """Move a cut behind the closing punctuation that follows it, or before opening punctuation."""
         text = self.text
-        if text[place].isalnum() and (text[place - 1].isspace() or text[place - 1].isalnum()):
+        around = text[max(0, place - 1) : place + 1]
+        if len(around) < 2 or (around[1].isalnum() and (around[0].isspace() or around[0].isalnum())):
             return place
         ink = _SPACES.match(text, place).end()
         closing = _CLOSING.match(text, ink)
