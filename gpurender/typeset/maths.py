@@ -27,6 +27,7 @@ The time is linear in the text's length.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
@@ -54,6 +55,16 @@ __all__ = [
 Kind = Literal["inline", "display", "environment", "command", "other", "bare", "document"]
 Dollars = Literal["auto", "strict", "off"]
 DOLLARS: tuple[str, ...] = get_args(Dollars)
+
+
+# Commands around a table that place, scale or frame it.
+_FRAMES = frozenset("adjustbox centerline fbox framebox makebox mbox resizebox scalebox".split())  # noqa: SIM905
+# What is set for a table in front of it.
+_SETTING = re.compile(
+    r"(?:\s|\\(?:centering|raggedright|raggedleft|noindent|tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE"
+    r"|bfseries|sffamily|ttfamily|rmfamily)(?![A-Za-z])"
+    r"|\\(?:setlength|renewcommand\*?)\s*(?:\{\s*\\[A-Za-z]+\s*\}|\\[A-Za-z]+)\s*\{[^{}]*\})*"
+)
 
 
 class Formula(NamedTuple):
@@ -177,6 +188,8 @@ class _Scanner:
         token = tokens.all[i]
         if token[0] in ("$", "$$"):
             return None if self.dollars == "off" else self._dollars(i)
+        if tokens.has_tables and (table := self._styled_table(i)):
+            return table
         if token[0] in ("\\(", "\\["):
             closers = self.closers[token[0]]
             k = bisect_left(closers, i)
@@ -197,10 +210,32 @@ class _Scanner:
             return Formula(*run, "command")
         elif token["command"]:
             stop = tokens.command_end(i)
-            if token["command"] in ("adjustbox", "resizebox", "scalebox") and tokens.holds_table(i, tokens.at(stop)):
+            if token["command"] in _FRAMES and tokens.holds_table(i, tokens.at(stop)):
                 return Formula(token.start(), stop, "environment")
             return Formula(token.start(), stop, "other")
         return None
+
+    def _styled_table(self, i: int) -> Formula | None:
+        r"""Return a table with the sizes and lengths that are set for it, as in `{\small \begin{tabular}..}`."""
+        tokens, token = self.tokens, self.tokens.all[i]
+        if token[0] != "{" and token[0][0] != "\\":
+            return None
+        first = token.end() if token[0] == "{" else token.start()
+        setting = _SETTING.match(self.text, first)
+        assert setting is not None
+        k = tokens.at(setting.end())
+        if k == len(tokens.all) or tokens.all[k].start() != setting.end() or setting.end() == token.start():
+            return None
+        if k in tokens.ends:
+            end = tokens.ends[k]
+            stop = tokens.all[end].end() if tokens.all[k]["environment"] in TABLES or tokens.holds_table(k, end) else 0
+        else:
+            stop = tokens.command_end(k) if tokens.all[k]["command"] in _FRAMES else 0
+            stop = stop if tokens.holds_table(k, tokens.at(stop)) else 0
+        if stop and token[0] == "{":
+            close = tokens.all[tokens.partner[i]] if i in tokens.partner else None
+            stop = close.end() if close and not self.text[stop : close.start()].strip() else 0
+        return Formula(token.start(), stop, "environment") if stop else None
 
     def _dollars(self, i: int) -> Formula | None:
         tokens, partner = self.tokens.all, self.tokens.partner

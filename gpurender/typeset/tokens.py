@@ -22,7 +22,8 @@ TABLES = frozenset(
 # Environments around a table that hold nothing else.
 WRAPPERS = frozenset(
     """
-    adjustbox center flushleft flushright landscape minipage sideways sidewaystable threeparttable wraptable
+    adjustbox center figure flushleft flushright footnotesize landscape large minipage scriptsize sideways
+    sidewaystable small threeparttable tiny wraptable
     """.split()  # noqa: SIM905
 )
 ENVIRONMENTS = TABLES | frozenset(
@@ -84,6 +85,11 @@ class Tokens:
     def is_barred(self, i: int, k: int) -> bool:
         """Tell whether code stands between two tokens."""
         return bisect_left(self._barriers, i) != bisect_left(self._barriers, k)
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether there is any table."""
+        return bool(self._tables)
 
     def holds_table(self, i: int, k: int) -> bool:
         """Tell whether a table begins between two tokens."""

@@ -71,6 +71,32 @@ def test_not_formulas(text):
     assert find_formulas(text) == []
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        r"{\small \begin{tabular}{l}a\end{tabular}}",
+        r"{\centering\setlength{\tabcolsep}{3pt}\begin{tabular}{l}a\end{tabular} }",
+        r"\centering \begin{tabular}{l}a\end{tabular}",
+        "\\noindent\n\\renewcommand{\\arraystretch}{1.2}\n\\begin{tabular}{l}a\\end{tabular}",
+        r"\centerline{\begin{tabular}{l}a\end{tabular}}",
+        r"\makebox[\textwidth]{\begin{tabular}{l}a\end{tabular}}",
+        r"\fbox{\begin{tabular}{l}a\end{tabular}}",
+        r"\begin{small}\begin{tabular}{l}a\end{tabular}\end{small}",
+        r"\begin{figure}\centering\begin{tabular}{l}a\end{tabular}\end{figure}",
+        r"\resizebox{5cm}{!}{\begin{tabular}{ll}a&b\end{tabular}}",
+        r"{\footnotesize\resizebox{\linewidth}{!}{\begin{tabular}{ll}a&b\end{tabular}}}",
+    ],
+)
+def test_no_words_of_latex_stand_around_a_table(table):
+    text = f"See {table} here, and {{this}}."
+    assert [(text[f.start : f.stop], f.kind) for f in find_formulas(text)] == [(table, "environment")]
+
+
+def test_a_group_of_text_beside_a_table_is_text():
+    text = r"{\small Here is a \begin{tabular}{l}a\end{tabular}}"
+    assert r"\begin{tabular}{l}a\end{tabular}" in [text[f.start : f.stop] for f in find_formulas(text)]
+
+
 def test_kinds():
     text = r"$a$ \(b\) $$c$$ \[d\] \begin{cases}e\end{cases} or \frac{1}{2}"
     kinds = [f.kind for f in find_formulas(text)]

@@ -46,15 +46,15 @@ def quote_verbatim(text: str) -> str:
 
 # ---- What stands around a table.
 
-_SCALING = {"resizebox": 2, "scalebox": 1, "adjustbox": 1}
-_SCALED = re.compile(r"\\(resizebox|scalebox|adjustbox)\*?(?![A-Za-z])")
+_SCALING = {"resizebox": 2, "scalebox": 1, "adjustbox": 1, "centerline": 0, "makebox": 0, "mbox": 0}
+_SCALED = re.compile(rf"\\({'|'.join(_SCALING)})\*?(?![A-Za-z])(?:\s*\[[^\]]*\])*(?=\s*\{{[^{{}}]*(?:\}}|\\begin))")
 _LEFT_OUT = re.compile(
     r"\\(?:begin\s*\{(?:adjustbox|landscape|sideways)\*?\}(?:\s*\{[^{}]*\}|\s*\[[^\]]*\])*|end\s*\{(?:adjustbox|landscape|sideways)\*?\}"
     r"|fontsize\s*\{[^{}]*\}\s*\{[^{}]*\}(?:\s*\\selectfont(?![A-Za-z]))?|captionsetup(?:\[[^\]]*\])?\s*\{[^{}]*\}"
     r"|(?:first|multirow)?(?:newpage|clearpage|pagebreak)(?![A-Za-z])(?:\[\d\])?|(?:LT(?:left|right|pre|post)|tablewidth)=?\S*)"
 )
 _FLOAT = re.compile(
-    r"\\(begin|end)\s*\{(?:sidewaystable|wraptable|longtable\*|margintable|tabularfloat)\*?\}(?:\s*(?:\[[^\]]*\]|\{[^{}]*\}))*"
+    r"\\(begin|end)\s*\{(?:figure|sidewaystable|wraptable|longtable\*|margintable|tabularfloat)\*?\}(?:\s*(?:\[[^\]]*\]|\{[^{}]*\}))*"
 )
 _RENAMED = {"longtblr": "tblr", "talltblr": "tblr", "supertabular": "tabular", "mpsupertabular": "tabular"}
 _RENAMED |= {
