@@ -304,7 +304,7 @@ def _bounds(glyphs: np.ndarray, rules: np.ndarray) -> list[int]:
 
 def _color(text: str) -> int | None:
     """A colour as dvips understands it, 0xRRGGBB; None if it is not known."""
-    model, *values = text.split()
+    model, *values = text.split() or [""]
     if model == "foreground":
         return FOREGROUND
     try:

@@ -74,6 +74,10 @@ DENIED = re.compile(
             r"(num|dim|glue|mu)g?def|[egx]?(appto|preto)|(app|pre)tocmd|patchcmd|robustify|letcs|g?undef|def(counter|length)",
             r"list[egx]?(add|remove)|(for|do)(cs|list).*|(set|not)(bool|toggle)|(bool|toggle)(true|false)|(unless|while)bool.*",
             r"prgNew.*|[A-Z][a-z]*Tblr.*|.*[Tt]ranslation.*|.*chemgreek.*|protecting|expandonce|UL[a-z]+",
+            # Words by other names, and what marks later formulas, depends on earlier ones, or draws without end.
+            r"UseName|ExpandArgs|(Before|After)[A-Z].*|bmdefine|aftergroupdef|(define|reset)color(series|set)|usecounter",
+            r"smashoperator|(legacy)?oldstylenums|equation|eqnarray|inputlineno|today|[cx]?leaders|multiput|usebox|value",
+            r"the(?!(ta|tasym|refore)$)[A-Za-z]+|[Aa]lph|arabic|[Rr]oman|fnsymbol",
             # Words made of other words, conditions, loops.
             r"(end|begin)csname|cs(?!ch?$).*|expandafter|noexpand|unexpanded|expanded|detokenize|scantokens|string|meaning|jobname|the",
             r"romannumeral|(upper|lower)case|(Make|text)([Uu]pper|[Ll]ower)case|afterassignment|aftergroup|every.*",

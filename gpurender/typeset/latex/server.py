@@ -233,6 +233,8 @@ class Server:
             start = at + len(self._nonce) + len(name) + 2
             # The log of one that was killed may end anywhere.
             if at < 0 or len(log) < start + len(_CLOSED):
+                # An item that swallowed the mark behind it, and what else stood there, has harmed its batch.
+                reason = reason or "open"
                 break
             if not log.startswith(_CLOSED, start):
                 return Outcome(pages, log, marks, "open")
