@@ -65,9 +65,6 @@ _RENAMED |= {
     "NiceTabular": "tabular",
 }
 _RENAME = re.compile(r"(\\(?:begin|end)\s*)\{(" + "|".join(_RENAMED) + r")\*?\}")
-_HEADS = re.compile(
-    r"\\(tablefirsthead|tablehead|tabletail|tablelasttail|tablecaption|topcaption|bottomcaption)\s*(?=\{)"
-)
 _LONG = re.compile(r"\\begin\s*\{longtable\}\s*(?:\[[^\]]*\])?")
 _PART = re.compile(r"\\end(firsthead|head|foot|lastfoot)(?![A-Za-z])")
 _CAPTION = re.compile(r"\\caption\*?\s*(?:\[[^\]]*\]\s*)?(?=\{)")
