@@ -12,7 +12,7 @@ from gpurender.typeset.fonts import Font, FontFace, Outlines
 from gpurender.typeset.insets import NOTHING
 from gpurender.typeset.latex.scripts import Run
 from gpurender.typeset.paragraph import PageStyle, set_pages
-from gpurender.typeset.runs import Analyzer
+from gpurender.typeset.runs import Analyzer, to_codes
 from gpurender.typeset.shape import FLAGS, MISSING, WordCache
 
 __all__ = ["LineShaper"]
@@ -39,7 +39,7 @@ class LineShaper:
     def shape(self, texts: Sequence[str]) -> list[Run | None]:
         """Shape N texts; None for one that has a character without a glyph."""
         starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+        codes = to_codes("".join(texts))
         runs = self._analyzer(texts, codes, starts)
         tokens = self._cache.tokenize(codes, starts, runs.keys)
         layout, _, _ = set_pages(tokens, runs, starts, codes, self._cache, self._style, NOTHING, [])

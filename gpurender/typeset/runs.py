@@ -35,7 +35,7 @@ from gpurender.typeset.language import han_forms
 from gpurender.typeset.maths import scan
 from gpurender.typeset.shape import BOXED, COMPLEX, LEVEL, NO_FONT, OTHER_SCRIPT, Runs
 
-__all__ = ["Analyzer"]
+__all__ = ["Analyzer", "to_codes"]
 
 # Entries of the table of characters: the bits of three scripts, none for what belongs to none; not plain; not known yet
 # whether the font draws it.
@@ -211,7 +211,7 @@ class Analyzer:
             # Text that is plain by itself may stand in a paragraph that reads from the right.
             if context is not None and not found[n] and not context.text.isascii():
                 before, _ = context.around(context.start + len(texts[n]))
-                found[n] = bool(needs_bidi(_codes(before), bidi_classes()))
+                found[n] = bool(needs_bidi(to_codes(before), bidi_classes()))
         sources: dict[int, list[tuple[int, int]]] = {}
         for page, start, stop in insets.sources:
             found[page] = True
@@ -256,9 +256,9 @@ class Analyzer:
         language = traits
         around = codes, codes[:0], codes[:0]
         if context is not None and not context.text.isascii():
-            language, _ = _survey(_codes(context.text), _traits(), bidi_classes())
+            language, _ = _survey(to_codes(context.text), _traits(), bidi_classes())
             before, after = context.around(context.start + len(source))
-            around = codes, _codes(before), _codes(after)
+            around = codes, to_codes(before), to_codes(after)
             bidi = bidi or any(needs_bidi(part, bidi_classes()) for part in around[1:])
         region = self._region
         if region is None:
@@ -310,7 +310,8 @@ def _levels(
     return levels[kept], bases[kept]
 
 
-def _codes(text: str) -> np.ndarray:
+def to_codes(text: str) -> np.ndarray:
+    """Return the code points of a string, [K] uint32; lone surrogates too."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 

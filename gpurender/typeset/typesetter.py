@@ -24,7 +24,7 @@ from gpurender.typeset.layout import Diagnostic, Layout, with_own_fonts
 from gpurender.typeset.line_shaper import LineShaper
 from gpurender.typeset.maths import DOLLARS, Dollars, Formula, may_hold_formulas, scan
 from gpurender.typeset.paragraph import OVERSIZE, Color, PageStyle, set_pages
-from gpurender.typeset.runs import Analyzer
+from gpurender.typeset.runs import Analyzer, to_codes
 from gpurender.typeset.shape import FLAGS, MISSING, NO_FONT, Tokens, WordCache
 
 __all__ = ["MissingGlyphError", "Typesetter"]
@@ -278,7 +278,7 @@ class Typesetter:
         contexts: Sequence[Context | None] = (),
     ) -> Layout:
         starts = np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+        codes = to_codes("".join(texts))
         insets, notices = NOTHING, list[Diagnostic]()
         if formulas:
             insets, notices = self._inset(texts, starts, formulas)
@@ -357,7 +357,7 @@ class Typesetter:
 
         In the order in which the text needs them; last, with None, the characters that no font has.
         """
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        codes = to_codes(text)
         runs = self._analyzer([text], codes, np.array([0, len(text)]))
         numbers = (runs.keys & NO_FONT).tolist() or [0] * len(text)
         found: dict[int, dict[str, None]] = {}
