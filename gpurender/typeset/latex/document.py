@@ -125,7 +125,6 @@ def _compile_item(folder: Path, source: Source, scale: float, deadline: float) -
         return said
     # An error in the preamble is not the item's fault.
     found = errors(said[max(0, said.find("gpr-body")) :])
-    found = [error for error in found if not (source.style == "table" and error in limits.FORGIVEN)]
     sizes = _SIZE.search(said)
     if found or sizes is None or not (folder / "item.pdf").is_file():
         return Failure("error", found[0] if found else "TeX made no page of it")

@@ -18,7 +18,6 @@ __all__ = [
     "EXPANSIONS",
     "FILE_SIZE",
     "FOLDER_SIZE",
-    "FORGIVEN",
     "ITEMS",
     "LARGEST",
     "LENGTHS",
@@ -85,9 +84,6 @@ DENIED = re.compile(
         )
     )
 )
-
-# Errors that are forgiven in tables, since TeX's recovery from them is what their authors see.
-FORGIVEN = frozenset({"Missing $ inserted."})
 
 # Environments that a source may begin, with or without a star; the first make it a table.
 TABLE_ENVIRONMENTS = frozenset({"table", "tabular", "tabularx", "tabulary", "tblr"})

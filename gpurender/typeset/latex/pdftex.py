@@ -18,7 +18,7 @@ from gpurender.typeset.fonts import Outlines
 from gpurender.typeset.latex.assemble import Assembler
 from gpurender.typeset.latex.box import Box, EngineError, Failure
 from gpurender.typeset.latex.cells import split_cells, without
-from gpurender.typeset.latex.limits import FORGIVEN, ITEMS, LARGEST, LONGEST, SECONDS
+from gpurender.typeset.latex.limits import ITEMS, LARGEST, LONGEST, SECONDS
 from gpurender.typeset.latex.preamble import find_packages
 from gpurender.typeset.latex.scripts import Run, Shaper, encode, find_runs
 from gpurender.typeset.latex.server import Outcome, Server
@@ -239,11 +239,9 @@ class PdfTeX:
                 if "\n! " in outcome.log[start:stop]:
                     errors[k] = errors_in(outcome.log[start:stop])
         results: list[Box | Failure] = []
-        for k, source in enumerate(sources):
+        for k in range(len(sources)):
             box = boxes.get(k)
             said = errors.get(k, ())
-            if source.style == "table":
-                said = [error for error in said if error not in FORGIVEN]
             if said:
                 kind = "limit" if "Dimension too large." in said or "Huge page" in said[0] else "error"
                 results.append(Failure(kind, said[0]))
